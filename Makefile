@@ -1,0 +1,31 @@
+# `make run` and `make test` need Python 3.11 or later and make; they fetch the rest, pinned and hashed, into .venv.
+PYTHON ?= python3
+PORT ?= 8000
+AWS_PORT ?= 4566
+export PORT AWS_PORT
+
+.PHONY: run test lock clean
+
+run: .venv/.ready
+	@.venv/bin/python -m local run
+
+test: .venv/.ready
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/pytest
+
+.venv/.ready: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed. Name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@echo "Fetching the pinned packages into .venv (once, about a minute) ..."
+	@$(PYTHON) -m venv --clear .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+lock:
+	.venv/bin/python -m pip install --quiet uv==0.13.8
+	.venv/bin/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.txt
+	.venv/bin/uv pip compile pyproject.toml --group dev --upgrade -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-dev.txt
+
+clean:
+	rm -rf .venv .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,70 @@
+"""The API as a table of contents: who may call, then every route."""
+
+import importlib.util
+from typing import Any
+
+from chalice import Chalice, CognitoUserPoolAuthorizer, Response
+
+from chalicelib import RELEASE, middleware, tasks, web
+from chalicelib.config import settings
+from chalicelib.task import NewTask, TaskChanges, TaskQuery
+from chalicelib.web import ANY_TYPE, CORS, call
+
+if importlib.util.find_spec("chalice.local"):  # on a laptop: Chalice does not ship this part of itself to Lambda
+    import local.gateway  # noqa: F401 - makes `chalice local` behave like the gateway
+
+
+class OneClient(CognitoUserPoolAuthorizer):
+    """Admits the tokens of one app client, where the plain one admits those of every client of the pool."""
+
+    def to_swagger(self) -> dict[str, Any]:
+        """Return the security scheme with the audience pinned."""
+        scheme: dict[str, Any] = super().to_swagger()
+        scheme["x-amazon-apigateway-authorizer"]["identityValidationExpression"] = f"^{settings.web_client_id}$"
+        return scheme
+
+
+app = Chalice(app_name="task-api", configure_logs=False)
+app.register_middleware(middleware.answer, "http")
+app.log.addHandler(middleware.Failures())
+app.log.propagate = False
+
+users = OneClient("users", provider_arns=[settings.user_pool_arn])
+
+
+@app.route("/tasks", methods=["POST"], authorizer=users, content_types=ANY_TYPE, cors=CORS)
+def create_task() -> Response:
+    """Create a task."""
+    task, replayed = tasks.create(call.user, call.body(NewTask), call.key)
+    return web.created(task, replayed=replayed)
+
+
+@app.route("/tasks", methods=["GET"], authorizer=users, content_types=ANY_TYPE, cors=CORS)
+def list_tasks() -> Response:
+    """List your tasks, newest first, or those of one status, soonest due first."""
+    return web.listed(tasks.page(call.user, call.query(TaskQuery)))
+
+
+@app.route("/tasks/{task_id}", methods=["GET"], authorizer=users, content_types=ANY_TYPE, cors=CORS)
+def read_task(task_id: str) -> Response:
+    """Read a task."""
+    return web.shown(tasks.read(call.user, task_id))
+
+
+@app.route("/tasks/{task_id}", methods=["PATCH"], authorizer=users, content_types=ANY_TYPE, cors=CORS)
+def change_task(task_id: str) -> Response:
+    """Change some members of a task."""
+    return web.shown(tasks.change(call.user, task_id, call.body(TaskChanges), call.if_match))
+
+
+@app.route("/tasks/{task_id}", methods=["DELETE"], authorizer=users, content_types=ANY_TYPE, cors=CORS)
+def remove_task(task_id: str) -> Response:
+    """Delete a task."""
+    tasks.remove(call.user, task_id, call.if_match)
+    return web.done()
+
+
+@app.route("/health", methods=["GET"], content_types=ANY_TYPE, cors=CORS)
+def health() -> Response:
+    """Tell that the API answers; touches nothing."""
+    return web.healthy(RELEASE)

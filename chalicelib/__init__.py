@@ -1,0 +1,3 @@
+"""All that runs in Lambda beside app.py, and nothing else."""
+
+RELEASE = "0.1.0"

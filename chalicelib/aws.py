@@ -1,0 +1,45 @@
+"""How AWS is called: how long, how often, and what counts as an outcome."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import ClientError, ParamValidationError
+
+from chalicelib.problems import Unavailable
+
+# Stated whole, because the defaults differ between the versions of boto3 that Lambda may bring.
+DYNAMODB = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
+
+_OUTCOMES = {"ConditionalCheckFailedException", "TransactionCanceledException"}
+
+
+@contextmanager
+def outcomes() -> Iterator[None]:
+    """Let a refused condition pass, and raise Unavailable for whatever else a call ends in but success."""
+    try:
+        yield
+    except ParamValidationError:  # a fault of ours
+        raise
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _OUTCOMES:
+            raise Unavailable from error
+        raise
+    except Exception as error:  # timeouts, resets, and all that a parser may raise over what is not an answer of AWS
+        raise Unavailable from error
+
+
+def theirs(answer: Any) -> Any:
+    """Return an answer of DynamoDB; raises Unavailable for one without the capacity that every call asks for.
+
+    botocore reads any page with status 200 as an answer with nothing in it: a task that is not there, a write that worked.
+    """
+    if "ConsumedCapacity" not in answer:
+        raise Unavailable
+    return answer
+
+
+def retried(error: ClientError) -> bool:
+    """Tell whether an earlier attempt of the same call may have had an outcome that nobody heard of."""
+    return error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0

@@ -1,0 +1,54 @@
+"""The stage's settings: one frozen object, read once, so that a missing one stops the start and not a request."""
+
+import os
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+
+class Settings(msgspec.Struct, frozen=True, rename="upper"):
+    """Each field is the environment variable of the same name in capitals."""
+
+    table_name: Annotated[str, Meta(min_length=3, max_length=255)]
+    """The DynamoDB table."""
+    user_pool_arn: Annotated[
+        str, Meta(pattern=r"^arn:aws(-us-gov)?:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/[A-Za-z0-9_-]+$")
+    ]
+    """The Cognito user pool; its ARN also tells the region and the issuer of the tokens."""
+    web_client_id: Annotated[str, Meta(min_length=1)]
+    """The app client whose ID tokens open /tasks."""
+    web_origin: Annotated[str, Meta(pattern=r"^https?://[^/*]+$")]
+    """The one origin that a browser may call from, such as https://app.example.com."""
+    board_shards: Annotated[int, Meta(ge=1, le=64)]
+    """Over how many index partitions the tasks of one status are spread. May only grow."""
+
+    @property
+    def region(self) -> str:
+        """Such as eu-central-1."""
+        return self.user_pool_arn.split(":")[3]
+
+    @property
+    def user_pool_id(self) -> str:
+        """Such as eu-central-1_AbCdEfGhI."""
+        return self.user_pool_arn.rpartition("/")[2]
+
+    @property
+    def issuer(self) -> str:
+        """The `iss` of the pool's tokens (Amazon Cognito Developer Guide, "Verifying JSON web tokens")."""
+        return f"https://cognito-idp.{self.region}.amazonaws.com/{self.user_pool_id}"
+
+
+def read() -> Settings:
+    """Return the settings of this process; raises RuntimeError naming the one that is missing or wrong."""
+    try:
+        return msgspec.convert(dict(os.environ), Settings, strict=False)
+    except msgspec.ValidationError as error:
+        message = (
+            f"{error}. The settings of a stage stand in .chalice/config.json under environment_variables; "
+            'those of the local stage are set by `make run`, or in another terminal by: eval "$(python -m local env)"'
+        )
+        raise RuntimeError(message) from error
+
+
+settings = read()

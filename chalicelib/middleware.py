@@ -1,0 +1,98 @@
+"""The one middleware: bounds each request, turns what went wrong into its answer, and writes the one log line."""
+
+import json
+import logging
+import re
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+from chalice import Response
+from chalice.app import Request
+
+from chalicelib.deadline import DeadlineReached, deadline
+from chalicelib.problems import Internal, MethodNotAllowed, Problem, Unavailable
+from chalicelib.web import CORS, call
+
+_LONGEST = 8.0  # seconds; clients and the gateway give up later
+_MARGIN = 0.5  # seconds between the deadline and the end of the function, after which nobody could answer
+
+Next = Callable[[Request], Response]
+
+
+def answer(request: Request, get_response: Next) -> Response:
+    """Answer a request, whatever happens on the way."""
+    started = time.perf_counter()
+    call.begin(request)
+    cause: BaseException | None = None
+    try:
+        with deadline(_seconds_left(request.lambda_context)):
+            response = get_response(request)
+        if not isinstance(response.body, str):  # ours are text: this is what Chalice makes of an error
+            cause = call.failure
+            response = _ours(response).response(call.id)
+    except Problem as problem:
+        cause = problem
+        response = problem.response(call.id)
+    except DeadlineReached as reached:
+        cause = reached
+        response = Unavailable().response(call.id)
+    response.headers |= headers(call.id)
+    _log(request, response, time.perf_counter() - started, cause)
+    return response
+
+
+def headers(request_id: str) -> dict[str, str]:
+    """Return what every answer carries."""
+    common = {"X-Request-Id": request_id, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+    return common | CORS.get_access_control_headers()
+
+
+class Failures(logging.Handler):
+    """Keeps the exception of a view for the log line: Chalice logs it and makes an answer of it before a middleware can."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take the exception of Chalice's own log record, whose text is not ours to write."""
+        call.failure = record.exc_info[1] if record.exc_info else None
+
+
+def _seconds_left(context: Any) -> float:
+    return min(_LONGEST, float(context.get_remaining_time_in_millis()) / 1000 - _MARGIN)
+
+
+def _ours(response: Response) -> Problem:
+    if response.status_code == MethodNotAllowed.status:
+        return MethodNotAllowed(str(response.headers["Allow"]))
+    return Internal()
+
+
+def _log(request: Request, response: Response, seconds: float, cause: BaseException | None) -> None:
+    line = {
+        "request_id": call.id,
+        "method": request.method,
+        "route": request.path,
+        "status": response.status_code,
+        "ms": round(seconds * 1000, 1),
+    }
+    if response.status_code >= Internal.status:
+        line["errors"] = [_described(error) for error in _chain(cause)]
+    print(json.dumps(line, separators=(",", ":")), flush=True)  # noqa: T201 - a line on standard output is a log event
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _described(error: BaseException) -> dict[str, object]:
+    """Return type and frames: the text of an exception may hold what a client sent."""
+    described: dict[str, object] = {"type": f"{type(error).__module__}.{type(error).__qualname__}"}
+    if isinstance(error, ClientError) and re.fullmatch(r"[A-Za-z]{1,64}", error.response["Error"]["Code"]):
+        described["code"] = error.response["Error"]["Code"]
+    described["frames"] = [
+        f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    return described

@@ -1,0 +1,147 @@
+"""What a task is: its members, their limits and the rules between them."""
+
+import re
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+# Neither control characters nor lone surrogates; `$` would let a last line feed pass.
+_LINE = r"^(?=\s*\S)[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])"
+_LINES = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])"
+_RFC_3339 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_CANONICAL_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+class Instant(str):
+    """A moment in UTC, to the second, of fixed width, so that text order is time order: 2030-01-31T09:00:00Z."""
+
+    __slots__ = ()
+    rule = "an RFC 3339 instant with a zone, such as 2030-01-31T09:00:00Z, in the years 0001 to 9999 of UTC"
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read RFC 3339, section 5.6; a fraction of a second is cut off. Raises ValueError for anything else."""
+        match = isinstance(text, str) and _RFC_3339.fullmatch(text)
+        if not match:
+            raise ValueError(cls.rule)
+        date, clock, zone = match.groups()
+        try:
+            moment = datetime.fromisoformat(f"{date}T{clock}{zone.upper()}").astimezone(UTC)
+        except OverflowError as error:
+            raise ValueError(cls.rule) from error
+        return cls(f"{moment.replace(tzinfo=None).isoformat()}Z")
+
+
+class Limit(int):
+    """How many items a page has."""
+
+    __slots__ = ()
+    rule = "a whole number from 1 to 100"
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read decimal digits as a query string has them. Raises ValueError for anything else."""
+        if not (isinstance(text, str) and re.fullmatch(r"[1-9][0-9]?|100", text)):
+            raise ValueError(cls.rule)
+        return cls(text)
+
+
+Title = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=200,
+        pattern=_LINE,
+        description="text of 1 to 200 characters, not only white space, without control characters",
+    ),
+]
+Description = Annotated[
+    str,
+    Meta(
+        max_length=4000,
+        pattern=_LINES,
+        description="text of at most 4000 characters, without control characters other than line feed and tab",
+    ),
+]
+Status = Annotated[Literal["pending", "in_progress", "done"], Meta(description="one of pending, in_progress and done")]
+
+
+class Task(Struct, frozen=True):
+    """A task as its owner sees it; the order of the members is their order in every answer."""
+
+    task_id: str
+    title: str
+    description: str
+    status: Status
+    due_at: str | None
+    created_at: str
+    updated_at: str
+    version: int
+
+
+class NewTask(Struct, frozen=True):
+    """What a caller may say of a new task."""
+
+    title: Title
+    description: Description = ""
+    status: Status = "pending"
+    due_at: Instant | None = None
+
+
+class TaskChanges(Struct, frozen=True, omit_defaults=True):
+    """A merge patch (RFC 7396) of a task: what is UNSET stays as it is."""
+
+    title: Title | UnsetType = UNSET
+    description: Description | None | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
+    due_at: Instant | None | UnsetType = UNSET
+
+
+class TaskQuery(Struct, frozen=True):
+    """Which tasks to list: all, newest first, or those of one status, soonest due first."""
+
+    status: Status | None = None
+    due_after: Instant | None = None
+    due_before: Instant | None = None
+    limit: Limit = Limit(25)
+    cursor: str | None = None
+
+
+class Page(Struct, frozen=True):
+    """Part of a list; `next_cursor` leads to the rest and is None exactly when nothing follows."""
+
+    tasks: list[Task]
+    count: int
+    next_cursor: str | None
+
+
+def is_task_id(text: str) -> bool:
+    """Tell whether the text is a UUIDv7 in its canonical spelling, the only one that names a task."""
+    return _CANONICAL_UUID7.fullmatch(text) is not None
+
+
+def new_task_id(nanoseconds: int) -> str:
+    """Return a UUIDv7 of that time since the epoch; ids of one clock sort by it to a quarter of a microsecond.
+
+    RFC 9562, section 5.7, with the fraction of the millisecond in rand_a (section 6.2, method 3).
+    """
+    milliseconds, rest = divmod(nanoseconds, 1_000_000)
+    fraction = (rest << 12) // 1_000_000
+    return str(UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62)))
+
+
+def timestamp(nanoseconds: int) -> str:
+    """Return that time since the epoch as RFC 3339 in UTC with milliseconds: 2030-01-31T09:00:00.000Z."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()}.{rest // 1_000_000:03d}Z"
+
+
+def now() -> int:
+    """Return the nanoseconds since the epoch."""
+    return time.time_ns()

@@ -1,0 +1,80 @@
+"""What a caller can do with tasks: create, read, page, change, remove."""
+
+from chalicelib import cursor, rows, table
+from chalicelib.auth import Caller
+from chalicelib.idempotency import Key
+from chalicelib.problems import Invalid, KeyReused, NotFound, VersionMismatch
+from chalicelib.task import NewTask, Page, Task, TaskChanges, TaskQuery, is_task_id, new_task_id, now, timestamp
+
+
+def create(caller: Caller, new: NewTask, key: Key | None) -> tuple[Task, bool]:
+    """Create a task and tell whether an earlier call with the same key did it already; raises KeyReused, Conflict."""
+    moment = now()
+    task = _first_version(new, new_task_id(moment), timestamp(moment))
+    if key is None:
+        table.create(caller, task)
+        return task, False
+    earlier = table.create_once(caller, task, key, moment)
+    if earlier is None:
+        return task, False
+    if earlier.fingerprint != key.fingerprint:
+        raise KeyReused
+    return _first_version(new, earlier.task_id, earlier.created_at), True
+
+
+def read(caller: Caller, task_id: str) -> Task:
+    """Return a task of the caller; raises NotFound."""
+    return table.get(caller, _known(task_id))
+
+
+def change(caller: Caller, task_id: str, changes: TaskChanges, versions: frozenset[int] | None) -> Task:
+    """Apply the members that are set and return the task; raises NotFound, VersionMismatch.
+
+    `versions` are those that the caller has in mind, None for whichever it is.
+    """
+    task_id = _known(task_id)
+    if changes != TaskChanges():
+        return table.change(caller, task_id, changes, versions, now())
+    task = table.get(caller, task_id)
+    if versions is not None and task.version not in versions:
+        raise VersionMismatch(task.version)
+    return task
+
+
+def remove(caller: Caller, task_id: str, versions: frozenset[int] | None) -> None:
+    """Delete a task of the caller; raises NotFound, VersionMismatch."""
+    table.remove(caller, _known(task_id), versions)
+
+
+def page(caller: Caller, query: TaskQuery) -> Page:
+    """Return one page: newest first or, of one status, soonest due first; raises Invalid, InvalidCursor."""
+    scope = (caller.sub, "tasks", query.status, query.due_after, query.due_before)
+    position = None if query.cursor is None else cursor.unseal(query.cursor, *scope)
+    one_more = query.limit + 1  # tells whether anything follows
+    if query.status is None:
+        _refuse_bounds(query)
+        found = table.newest(caller, position, one_more)
+    else:
+        found = table.soonest_due(caller, query.status, (query.due_after, query.due_before), position, one_more)
+    tasks = found[: query.limit]
+    if len(found) == len(tasks):
+        return Page(tasks, len(tasks), None)
+    last = tasks[-1].task_id if query.status is None else rows.due_position(tasks[-1])
+    return Page(tasks, len(tasks), cursor.seal(last, *scope))
+
+
+def _refuse_bounds(query: TaskQuery) -> None:
+    given = [name for name in ("due_after", "due_before") if getattr(query, name) is not None]
+    if given:
+        raise Invalid([{"parameter": name, "detail": "needs a status beside it"} for name in given])
+
+
+def _known(task_id: str) -> str:
+    if not is_task_id(task_id):
+        raise NotFound
+    return task_id
+
+
+def _first_version(new: NewTask, task_id: str, created_at: str) -> Task:
+    due_at = None if new.due_at is None else str(new.due_at)
+    return Task(task_id, new.title, new.description, new.status, due_at, created_at, created_at, version=1)

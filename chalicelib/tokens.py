@@ -1,0 +1,52 @@
+"""Verifies a token of the pool where no gateway has."""
+
+import functools
+import re
+from typing import Any
+
+import boto3
+import jwt
+
+from chalicelib.config import settings
+from chalicelib.problems import Unauthorized, Unavailable
+
+
+def verify(authorization: str) -> dict[str, Any]:
+    """Return the claims of the token in an Authorization header, with or without `Bearer`; raises Unauthorized, Unavailable.
+
+    RS256 with a key of the pool, and none that the token itself brings or points to; issuer and expiry (RFC 8725, sections
+    3.1, 3.8 and 3.10). Whom the token is for is the caller's to check.
+    """
+    token = re.sub(r"^Bearer ", "", authorization, flags=re.IGNORECASE)
+    try:
+        return jwt.decode(
+            token,
+            _key(jwt.get_unverified_header(token)),
+            algorithms=["RS256"],
+            issuer=settings.issuer,
+            options={"require": ["exp", "iss", "token_use"], "verify_aud": False},
+        )
+    except jwt.InvalidTokenError as error:
+        raise Unauthorized from error
+
+
+def _key(header: dict[str, Any]) -> jwt.PyJWK:
+    known = _keys()
+    try:
+        known.get_signing_keys()
+    except (jwt.PyJWTError, OSError, ValueError) as error:
+        raise Unavailable from error
+    try:
+        return known.get_signing_key(header.get("kid", ""))
+    except jwt.PyJWKClientConnectionError as error:
+        raise Unavailable from error
+    except jwt.PyJWKClientError as error:
+        raise Unauthorized from error
+
+
+@functools.cache
+def _keys() -> jwt.PyJWKClient:
+    """Find the keys where the pool is, on AWS as on a stand-in."""
+    endpoint = boto3.client("cognito-idp", region_name=settings.region).meta.endpoint_url
+    uri = f"{endpoint}/{settings.user_pool_id}/.well-known/jwks.json"
+    return jwt.PyJWKClient(uri, lifespan=3600, timeout=2, cooldown_duration=60)

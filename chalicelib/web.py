@@ -1,0 +1,151 @@
+"""Between HTTP and the business: typed values out of a request, responses back."""
+
+import threading
+import uuid
+from functools import cached_property
+from typing import cast
+
+import msgspec
+from chalice import CORSConfig, Response
+from chalice.app import Request
+
+from chalicelib import auth, etags, idempotency, inputs
+from chalicelib.auth import Caller
+from chalicelib.config import settings
+from chalicelib.etags import etag
+from chalicelib.idempotency import Key
+from chalicelib.inputs import Checked
+from chalicelib.problems import BodyTooLarge, Invalid, UnsupportedMediaType
+from chalicelib.task import Page, Task
+
+CORS = CORSConfig(
+    allow_origin=settings.web_origin,
+    allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"],
+    expose_headers=["ETag", "Idempotency-Replayed", "Location", "Retry-After", "X-Request-Id"],
+    max_age=3600,
+)
+ANY_TYPE: list[str] = []
+"""Chalice lets `text/plain; application/json` pass and refuses a type where there is no body, so the type is judged here."""
+
+_LISTS = {("GET", "/tasks")}
+_LARGEST_BODY = 64 * 1024
+
+
+class Call(threading.local):
+    """The request that this thread is answering; what it asks for that is not as it must be raises its problem."""
+
+    request: Request
+    id: str
+    failure: BaseException | None
+    """What Chalice has caught and logged while answering."""
+
+    def begin(self, request: Request) -> None:
+        """Forget the last request and stand for this one."""
+        self.__dict__.clear()
+        self.request, self.failure = request, None
+        self.id = request.context.get("requestId") or str(uuid.uuid4())
+
+    @property
+    def user(self) -> Caller:
+        """The signed-in user; raises Unauthorized, Unavailable, Invalid."""
+        claims = auth.claims(self.request.context, self._header("authorization") or "")
+        caller = auth.user(claims, self.id)
+        if (self.request.method, self.request.path) not in _LISTS:
+            self.query(msgspec.Struct)  # a route without parameters refuses them too, once it knows its caller
+        return caller
+
+    def body(self, wanted: type[Checked]) -> Checked:
+        """Return the body as this type; raises Malformed, BodyTooLarge, UnsupportedMediaType, Invalid."""
+        if not isinstance(self._json, dict):
+            raise Invalid([{"pointer": "", "detail": "must be a JSON object"}])
+        return inputs.checked(self._json, wanted, "pointer")
+
+    def query(self, wanted: type[Checked]) -> Checked:
+        """Return the query string as this type; raises Invalid."""
+        parameters = self.request.to_original_event()["multiValueQueryStringParameters"] or {}
+        repeated = [
+            inputs.error("parameter", name, "is given more than once") for name, all_ in parameters.items() if len(all_) > 1
+        ]
+        if repeated:
+            raise Invalid(repeated)
+        return inputs.checked({name: value for name, (value,) in parameters.items()}, wanted, "parameter")
+
+    @property
+    def if_match(self) -> frozenset[int] | None:
+        """The versions that the caller has in mind, None for any; raises Malformed."""
+        header = self._header("if-match")
+        return None if header is None else etags.strong(header)
+
+    @property
+    def key(self) -> Key | None:
+        """The Idempotency-Key with the body that it came with, if any came; raises Malformed."""
+        header = self._header("idempotency-key")
+        return None if header is None else idempotency.key(header, self._json)
+
+    def knows(self, task: Task) -> bool:
+        """Tell whether the caller says to have this version already; raises Malformed."""
+        header = self._header("if-none-match")
+        if header is None:
+            return False
+        versions = etags.weak(header)
+        return versions is None or task.version in versions
+
+    @cached_property
+    def _json(self) -> object:
+        raw = cast("bytes", self.request.raw_body)
+        if len(raw) > _LARGEST_BODY:
+            message = f"A body has at most {_LARGEST_BODY} bytes."
+            raise BodyTooLarge(message)
+        media_type = (self._header("content-type") or "application/json").partition(";")[0].strip().lower()
+        known = ["application/json"] + ["application/merge-patch+json"] * (self.request.method == "PATCH")
+        if raw and media_type not in known:
+            message = f"Send the body as {' or '.join(known)}."
+            raise UnsupportedMediaType(message)
+        return inputs.parse(raw)
+
+    def _header(self, name: str) -> str | None:
+        """Return a header; one that was sent on several lines is the list of them (RFC 9110, section 5.3)."""
+        several = self.request.to_original_event().get("multiValueHeaders") or {}
+        lines = next((lines for key, lines in several.items() if key.lower() == name), None)
+        return ", ".join(lines) if lines else self.request.headers.get(name)
+
+
+call = Call()
+
+
+def created(task: Task, *, replayed: bool) -> Response:
+    """Return 201 with the task and where it is, as the caller sees it: stage or base path included."""
+    response = _json(task, 201)
+    response.headers["Location"] = f"{call.request.context['path'].rstrip('/')}/{task.task_id}"
+    response.headers["ETag"] = etag(task.version)
+    if replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+def shown(task: Task) -> Response:
+    """Return 200 with the task, or 304 where a GET says that the caller has it already; raises Malformed."""
+    if call.request.method == "GET" and call.knows(task):
+        return Response("", {"ETag": etag(task.version)}, 304)
+    response = _json(task, 200)
+    response.headers["ETag"] = etag(task.version)
+    return response
+
+
+def listed(page: Page) -> Response:
+    """Return 200 with a page of a list."""
+    return _json(page, 200)
+
+
+def healthy(release: str) -> Response:
+    """Return 200 with the release that answers."""
+    return _json({"status": "ok", "release": release}, 200)
+
+
+def done() -> Response:
+    """Return 204."""
+    return Response("", {}, 204)
+
+
+def _json(value: object, status: int) -> Response:
+    return Response(msgspec.json.encode(value).decode(), {"Content-Type": "application/json"}, status)

@@ -1,0 +1,44 @@
+"""What a developer asks the local AWS for: python -m local run | env | signup <e-mail> | token <user>."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+_VENV = Path(__file__).resolve().parent.parent / ".venv"
+
+
+def main() -> int:
+    """Do what the arguments say; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m local", description="AWS on this machine, for the stage local.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="start everything; `make run` prepares what it needs and calls it")
+    commands.add_parser("env", help='print the settings of what is running, for: eval "$(python -m local env)"')
+    commands.add_parser("signup", help="sign up a user and print the password").add_argument("email")
+    commands.add_parser("token", help="sign a user in and print the ID token").add_argument("user")
+    arguments = parser.parse_args()
+
+    from local import environment, people, run  # noqa: PLC0415 - only now is it sure that they can be imported
+
+    try:
+        if arguments.command == "run":
+            run.run()
+            return 0
+        variables = environment.join()
+        if arguments.command == "env":
+            print(environment.shell(variables))
+        elif arguments.command == "signup":
+            print(people.signup(arguments.email))
+        else:
+            print(people.token(arguments.user))
+    except environment.LocalError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    python = _VENV / "bin" / "python"
+    if python.exists() and Path(sys.prefix).resolve() != _VENV:
+        os.execv(python, [str(python), "-m", "local", *sys.argv[1:]])  # noqa: S606 - any Python may be asked; that one has what it takes
+    sys.exit(main())

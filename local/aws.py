@@ -1,0 +1,101 @@
+"""AWS on this machine: ministack, and in it the stack of .chalice/resources.json."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from subprocess import Popen
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError, WaiterError
+
+from local import child
+from local.environment import HOME, HOST, ROOT, STAGE, LocalError, answers
+
+_STACK = f"task-api-{STAGE}"
+_TEMPLATE = ROOT / ".chalice" / "resources.json"
+_CONFIG = ROOT / ".chalice" / "config.json"
+_SETTINGS = {"TableName": "TABLE_NAME", "UserPoolArn": "USER_POOL_ARN", "WebClientId": "WEB_CLIENT_ID"}
+_PATIENCE = 30  # seconds
+
+
+@contextmanager
+def running(port: int) -> Iterator[Popen[bytes]]:
+    """Run AWS behind a port of this machine alone, with what it was told before; raises LocalError.
+
+    IAM and Cognito check as on AWS; state is written when it ends, and there first.
+    """
+    log = HOME / "aws.log"
+    process = child.start(
+        "ministack",
+        log=log,
+        env={
+            "BIND_HOST": HOST,
+            "GATEWAY_PORT": str(port),
+            "IOT_MTLS_ENABLED": "0",  # else a second port, open to the network
+            "SFTP_ENABLED": "0",
+            "AUTH": "true",
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(HOME / "state"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(HOME / "s3"),
+            "LOG_LEVEL": "WARNING",
+        },
+    )
+    try:
+        await_answer(process, f"http://{HOST}:{port}/_ministack/ready", f"The local AWS does not start; {log} tells why.")
+        yield process
+    finally:
+        child.stop(process)
+
+
+def await_answer(process: Popen[bytes], url: str, otherwise: str) -> None:
+    """Wait until a server answers; raises LocalError when it ends or takes too long."""
+    for _ in range(_PATIENCE * 10):
+        try:
+            answers(url)
+        except OSError:
+            if process.poll() is not None:
+                break
+            time.sleep(0.1)
+        else:
+            return
+    raise LocalError(otherwise)
+
+
+def deploy() -> dict[str, str]:
+    """Create or update the stack and return the settings of the stage that come out of it; raises LocalError."""
+    cloudformation: Any = boto3.client("cloudformation")
+    origin = json.loads(_CONFIG.read_text())["stages"][STAGE]["environment_variables"]["WEB_ORIGIN"]
+    wanted: dict[str, Any] = {
+        "StackName": _STACK,
+        "TemplateBody": _TEMPLATE.read_text(),
+        "Parameters": [
+            {"ParameterKey": "Stage", "ParameterValue": STAGE},
+            {"ParameterKey": "CallbackUrls", "ParameterValue": f"{origin}/callback"},
+        ],
+    }
+    try:
+        cloudformation.create_stack(**wanted)
+        done = "stack_create_complete"
+    except cloudformation.exceptions.AlreadyExistsException:
+        done = _update(cloudformation, wanted)
+    try:
+        if done:
+            cloudformation.get_waiter(done).wait(StackName=_STACK, WaiterConfig={"Delay": 1, "MaxAttempts": _PATIENCE})
+    except WaiterError as error:
+        message = f"The stack {_STACK} failed: {error}. To start anew, delete {HOME} and run again."
+        raise LocalError(message) from error
+    outputs = cloudformation.describe_stacks(StackName=_STACK)["Stacks"][0]["Outputs"]
+    return {_SETTINGS[output["OutputKey"]]: output["OutputValue"] for output in outputs}
+
+
+def _update(cloudformation: Any, wanted: dict[str, Any]) -> str:
+    try:
+        cloudformation.update_stack(**wanted)
+    except ClientError as error:
+        if "No updates" not in error.response["Error"]["Message"]:
+            raise
+        return ""
+    return "stack_update_complete"

@@ -1,0 +1,56 @@
+"""Runs a module as `python -m` does, and ends it, with all that it has started, when the process that wanted it is gone.
+
+The parent holds the other end of standard input; however it dies, that end closes.
+"""
+
+import os
+import runpy
+import signal
+import sys
+import threading
+from pathlib import Path
+from subprocess import PIPE, Popen, TimeoutExpired
+
+
+def start(module: str, *arguments: str, log: Path | None = None, env: dict[str, str] | None = None) -> Popen[bytes]:
+    """Start a module in a process group of its own, so that Ctrl-C reaches it only through us."""
+    output = log.open("ab") if log else None
+    return Popen(  # noqa: S603 - our own modules
+        [sys.executable, "-m", "local.child", module, *arguments],
+        cwd=Path(__file__).resolve().parent.parent,
+        env=os.environ | (env or {}),
+        stdin=PIPE,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+
+
+def stop(process: Popen[bytes], seconds: float = 15) -> None:
+    """Ask the process and all that it has started to end, and wait for it; kill it when it does not."""
+    for signal_ in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, signal_)
+            process.wait(seconds)
+        except ProcessLookupError:
+            return
+        except TimeoutExpired:
+            continue
+        return
+
+
+def _end_with_the_parent() -> None:
+    os.read(0, 1)
+    os.killpg(0, signal.SIGTERM)
+
+
+def main() -> None:
+    """Run the module in the arguments."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started our parent deaf to it
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Which AWS this process talks to: the one on this machine, and no other."""
+
+import json
+import os
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = Path(os.environ.get("LOCAL_HOME") or ROOT / ".local").resolve()
+HOST = "127.0.0.1"
+STAGE = "local"
+
+_RUNNING = HOME / "running.json"
+_OTHERS = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+
+
+class LocalError(Exception):
+    """Something that a person has to know: one line, with what to do next."""
+
+
+def port(name: str, default: int) -> int:
+    """Return the port in an environment variable; raises LocalError."""
+    text = os.environ.get(name) or str(default)
+    if not (text.isdecimal() and 0 < int(text) < 2**16):
+        message = f"{name}={text} is not a port; take a number from 1 to 65535."
+        raise LocalError(message)
+    return int(text)
+
+
+def choose(aws_port: int) -> dict[str, str]:
+    """Return the variables that lead boto3 to the AWS behind that port of this machine, once they are set here."""
+    direct = [HOST, "localhost", *filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy")])]
+    variables = {
+        "AWS_ENDPOINT_URL": f"http://{HOST}:{aws_port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "NO_PROXY": ",".join(direct),
+    }
+    _set(variables)
+    return variables
+
+
+def announce(variables: dict[str, str]) -> None:
+    """Set the variables here and let other terminals find them."""
+    _set(variables)
+    _RUNNING.write_text(json.dumps(variables, indent=1))
+
+
+def leave() -> None:
+    """Tell other terminals that it is over."""
+    _RUNNING.unlink(missing_ok=True)
+
+
+def join() -> dict[str, str]:
+    """Return the variables of what runs in another terminal, once they are set here; raises LocalError if nothing does."""
+    try:
+        variables: dict[str, str] = json.loads(_RUNNING.read_text())
+        _set(variables)
+        answers(f"{variables['AWS_ENDPOINT_URL']}/_ministack/health")
+    except OSError as error:
+        message = "Nothing is running here. Start it with `make run`, in another terminal."
+        raise LocalError(message) from error
+    return variables
+
+
+def shell(variables: dict[str, str]) -> str:
+    """Return the lines that set the variables in a shell."""
+    return "\n".join([f"unset {' '.join(_OTHERS)}", *(f"export {name}='{value}'" for name, value in variables.items())])
+
+
+def answers(url: str) -> bytes:
+    """Return what a server of this machine answers; raises OSError."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=2) as answer:
+        body: bytes = answer.read()
+    return body
+
+
+def _set(variables: dict[str, str]) -> None:
+    for name in _OTHERS:
+        os.environ.pop(name, None)
+    os.environ.update(variables)

@@ -1,0 +1,80 @@
+"""The stage of the tests: moto for DynamoDB, a key server for Cognito; and its people."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import moto
+import pytest
+
+from tests import pool
+
+ROOT = Path(__file__).parent.parent
+TABLE = "task-api-test"
+
+for name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[name]  # whatever the shell of a developer points at, the tests do not
+os.environ |= {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "TABLE_NAME": TABLE,
+    "USER_POOL_ARN": pool.ARN,
+    "WEB_CLIENT_ID": pool.WEB_CLIENT,
+    "WEB_ORIGIN": "http://localhost:3000",
+    "BOARD_SHARDS": "8",
+}
+
+_aws = moto.mock_aws()
+_aws.start()  # before the app makes its clients
+_serving = pool.serving()
+KEY_SERVER = _serving.__enter__()
+os.environ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"] = KEY_SERVER.url
+
+from chalicelib import table, tokens  # noqa: E402 - the settings come first
+from tests.people import Person  # noqa: E402
+
+
+def table_properties() -> dict[str, Any]:
+    """Return the table of resources.json, less what a second call sets."""
+    properties = json.loads((ROOT / ".chalice" / "resources.json").read_text())["Resources"]["Table"]["Properties"]
+    later = {"TableName", "DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "TimeToLiveSpecification"}
+    return {name: value for name, value in properties.items() if name not in later}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stage() -> Iterator[None]:
+    table.dynamodb.create_table(TableName=TABLE, **table_properties())
+    yield
+    _serving.__exit__(None, None, None)
+    _aws.stop()
+
+
+@pytest.fixture
+def keys() -> Iterator[pool.KeyServer]:
+    """The key server, asked by nobody yet."""
+    reply, status = KEY_SERVER.reply, KEY_SERVER.status
+    tokens._keys.cache_clear()
+    KEY_SERVER.fetches.clear()
+    yield KEY_SERVER
+    KEY_SERVER.reply, KEY_SERVER.status = reply, status
+    tokens._keys.cache_clear()
+
+
+@pytest.fixture
+def alice() -> Person:
+    """Somebody signed in, with no tasks yet."""
+    return Person()
+
+
+@pytest.fixture
+def bob() -> Person:
+    """Somebody else."""
+    return Person()
+
+
+@pytest.fixture
+def nobody() -> Person:
+    """Somebody without a token."""
+    return Person(authorization=None)

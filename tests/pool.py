@@ -1,0 +1,110 @@
+"""A user pool as its tokens show it: two RSA keys, their public halves served over HTTP, and tokens to order."""
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+REGION = "eu-central-1"
+POOL_ID = f"{REGION}_Pool12345"
+ARN = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{POOL_ID}"
+ISSUER = f"https://cognito-idp.{REGION}.amazonaws.com/{POOL_ID}"
+WEB_CLIENT = "1web2client3of4the5stage6"
+
+KEYS = {
+    kid: rsa.generate_private_key(public_exponent=65537, key_size=2048) for kid in ("for-id", "for-access", "unpublished")
+}
+JWKS = {
+    "keys": [
+        json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEYS[kid].public_key())) | {"kid": kid, "use": "sig", "alg": "RS256"}
+        for kid in ("for-id", "for-access")
+    ]
+}
+
+
+def id_claims(sub: str | None = None, **changes: Any) -> dict[str, Any]:
+    """Return what an ID token of the web client says; a change to None takes a claim out."""
+    now = int(time.time())
+    sub = sub or str(uuid.uuid4())
+    claims = {
+        "sub": sub,
+        "iss": ISSUER,
+        "aud": WEB_CLIENT,
+        "token_use": "id",
+        "cognito:username": sub,
+        "email": "somebody@example.com",
+        "email_verified": True,
+        "auth_time": now,
+        "iat": now,
+        "exp": now + 3600,
+    }
+    return {name: value for name, value in (claims | changes).items() if value is not None}
+
+
+def access_claims(sub: str | None = None, **changes: Any) -> dict[str, Any]:
+    """Return what an access token of a user says."""
+    scope = "aws.cognito.signin.user.admin"
+    access = {
+        "token_use": "access",
+        "client_id": WEB_CLIENT,
+        "scope": scope,
+        "aud": None,
+        "email": None,
+        "email_verified": None,
+    }
+    return id_claims(sub, **access | changes)
+
+
+def token(claims: dict[str, Any], kid: str = "for-id", **header: Any) -> str:
+    """Return the claims signed with a key of the pool."""
+    return jwt.encode(claims, KEYS[kid], algorithm="RS256", headers={"kid": kid} | header)
+
+
+class KeyServer(ThreadingHTTPServer):
+    """Serves the public keys; `fetches` counts the requests, `reply` is what it sends."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.fetches: list[str] = []
+        self.reply: bytes = json.dumps(JWKS).encode()
+        self.status = 200
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: KeyServer
+
+    def do_GET(self) -> None:
+        self.server.fetches.append(self.path)
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(self.server.reply)))
+        self.end_headers()
+        self.wfile.write(self.server.reply)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serving() -> Iterator[KeyServer]:
+    """Serve the keys until the block ends."""
+    with KeyServer() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
