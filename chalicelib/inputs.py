@@ -1,6 +1,7 @@
 """Typed values out of what clients send: strict JSON, then every broken rule at once."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_args
 
@@ -81,7 +82,7 @@ def _integer(digits: str) -> int:
 
 def _number(text: str) -> float:
     number = float(text)
-    if number - number:  # neither 0 nor nothing: an infinity or NaN
+    if not math.isfinite(number):
         raise ValueError
     return number
 

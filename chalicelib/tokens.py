@@ -31,7 +31,7 @@ def verify(authorization: str) -> dict[str, Any]:
 
 
 def _key(header: dict[str, Any]) -> jwt.PyJWK:
-    known = _keys()
+    known = pool_keys()
     try:
         known.get_signing_keys()
     except (jwt.PyJWTError, OSError, ValueError) as error:
@@ -45,7 +45,7 @@ def _key(header: dict[str, Any]) -> jwt.PyJWK:
 
 
 @functools.cache
-def _keys() -> jwt.PyJWKClient:
+def pool_keys() -> jwt.PyJWKClient:
     """Find the keys where the pool is, on AWS as on a stand-in."""
     endpoint = boto3.client("cognito-idp", region_name=settings.region).meta.endpoint_url
     uri = f"{endpoint}/{settings.user_pool_id}/.well-known/jwks.json"

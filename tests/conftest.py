@@ -53,13 +53,13 @@ def _stage() -> Iterator[None]:
 
 @pytest.fixture
 def keys() -> Iterator[pool.KeyServer]:
-    """The key server, asked by nobody yet."""
+    """Serve the keys of the pool anew: nobody has asked for them yet."""
     reply, status = KEY_SERVER.reply, KEY_SERVER.status
-    tokens._keys.cache_clear()
+    tokens.pool_keys.cache_clear()
     KEY_SERVER.fetches.clear()
     yield KEY_SERVER
     KEY_SERVER.reply, KEY_SERVER.status = reply, status
-    tokens._keys.cache_clear()
+    tokens.pool_keys.cache_clear()
 
 
 @pytest.fixture

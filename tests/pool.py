@@ -64,7 +64,7 @@ def access_claims(sub: str | None = None, **changes: Any) -> dict[str, Any]:
 
 def token(claims: dict[str, Any], kid: str = "for-id", **header: Any) -> str:
     """Return the claims signed with a key of the pool."""
-    return jwt.encode(claims, KEYS[kid], algorithm="RS256", headers={"kid": kid} | header)
+    return jwt.api_jws.encode(json.dumps(claims).encode(), KEYS[kid], "RS256", {"kid": kid} | header)
 
 
 class KeyServer(ThreadingHTTPServer):
@@ -101,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
 def serving() -> Iterator[KeyServer]:
     """Serve the keys until the block ends."""
     with KeyServer() as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
             yield server

@@ -1,0 +1,106 @@
+"""A network between boto3 and moto that loses answers, refuses, hangs and garbles, to order."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.exceptions import ConnectionClosedError
+from moto.core.models import botocore_stubber
+
+from chalicelib import table
+
+Fault = Callable[[AWSRequest], AWSResponse | None]
+"""What happens to one attempt: an answer, an exception, or None for what moto says."""
+
+
+@contextmanager
+def network(*faults: Fault) -> Iterator[list[str]]:
+    """Do this to the attempts that follow, one each, and let the rest pass; gives the operations as they were attempted."""
+    attempts: list[str] = []
+    waiting = list(reversed(faults))
+    busy = False
+
+    def meet(request: AWSRequest, event_name: str, **_: object) -> AWSResponse:
+        nonlocal busy
+        if busy:  # what a fault does itself is not disturbed
+            return _moto(request)
+        attempts.append(event_name.rpartition(".")[2])
+        busy = True
+        try:
+            return (waiting.pop()(request) if waiting else None) or _moto(request)
+        finally:
+            busy = False
+
+    events = table.dynamodb.meta.events
+    events.register_first("before-send.dynamodb", meet)
+    botocore_stubber.enabled = False  # botocore asks every handler, and this one would write what another refuses
+    try:
+        yield attempts
+    finally:
+        botocore_stubber.enabled = True
+        events.unregister("before-send.dynamodb", meet)
+
+
+def _moto(request: AWSRequest) -> AWSResponse:
+    botocore_stubber.enabled = True
+    try:
+        answer: AWSResponse = botocore_stubber("before-send", request)
+    finally:
+        botocore_stubber.enabled = False
+    return answer
+
+
+def elsewhere(then: Callable[[], Any]) -> None:
+    """Let somebody else do something, in a thread that answers no request."""
+    with ThreadPoolExecutor(1) as other:
+        other.submit(then).result()
+
+
+def lost_before(request: AWSRequest) -> AWSResponse:
+    """Lose the request: nothing is written."""
+    raise ConnectionClosedError(endpoint_url=request.url)
+
+
+def lost_after(then: Callable[[], Any] = lambda: None) -> Fault:
+    """Lose the answer: all is written, and then something else happens before the next attempt."""
+
+    def fault(request: AWSRequest) -> AWSResponse:
+        _moto(request)
+        elsewhere(then)
+        raise ConnectionClosedError(endpoint_url=request.url)
+
+    return fault
+
+
+def answered(status: int, body: bytes, **headers: str) -> Fault:
+    """Answer this, and write nothing."""
+
+    def fault(request: AWSRequest) -> AWSResponse:
+        return AWSResponse(
+            request.url, status, {name.replace("_", "-"): value for name, value in headers.items()}, Body(body)
+        )
+
+    return fault
+
+
+def refused(code: str, status: int = 400, **members: str) -> Fault:
+    """Answer with an error of DynamoDB."""
+    rest = "".join(f', "{name}": {value}' for name, value in members.items())
+    return answered(
+        status, f'{{"__type": "com.amazonaws.dynamodb.v20120810#{code}", "message": "secret text"{rest}}}'.encode()
+    )
+
+
+class Body:
+    """As much of a body as botocore asks for."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield self._content
+
+    def read(self) -> bytes:
+        return self._content
