@@ -10,7 +10,7 @@ from chalicelib.config import settings
 from chalicelib.task import NewTask, TaskChanges, TaskQuery
 from chalicelib.web import ANY_TYPE, CORS, call
 
-if importlib.util.find_spec("chalice.local"):  # on a laptop: Chalice does not ship this part of itself to Lambda
+if importlib.util.find_spec("chalice.local"):  # pragma: no branch - on a laptop; Chalice does not ship this part to Lambda
     import local.gateway  # noqa: F401 - makes `chalice local` behave like the gateway
 
 

@@ -16,7 +16,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
         str, Meta(pattern=r"^arn:aws(-us-gov)?:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/[A-Za-z0-9_-]+$")
     ]
     """The Cognito user pool; its ARN also tells the region and the issuer of the tokens."""
-    web_client_id: Annotated[str, Meta(min_length=1)]
+    web_client_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+$")]
     """The app client whose ID tokens open /tasks."""
     web_origin: Annotated[str, Meta(pattern=r"^https?://[^/*]+$")]
     """The one origin that a browser may call from, such as https://app.example.com."""

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -16,57 +16,23 @@ class DeadlineReached(BaseException):
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Raise DeadlineReached in the block, wherever it is by then, after so many seconds."""
-    main = threading.current_thread() is threading.main_thread()
-    disarm = _by_signal(seconds) if main else _by_timer(seconds)
-    try:
+    """Raise DeadlineReached in the block, wherever it is by then, after so many seconds.
+
+    Lambda calls the handler in the main thread, the only one that a signal interrupts; any other thread is left alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
         yield
-    finally:
-        disarm()
-
-
-def _by_signal(seconds: float) -> Callable[[], None]:
-    """Lambda calls the handler in the main thread, the only one that gets signals."""
+        return
     armed = True
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
         if armed:
             raise DeadlineReached
 
-    def disarm() -> None:
-        nonlocal armed
-        armed = False  # first, so that a bell that rings in the next line finds nobody
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
     signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
-    return disarm
-
-
-def _by_timer(seconds: float) -> Callable[[], None]:
-    """`chalice local` has a thread for each connection; there a blocking call ends before the bell is heard."""
-    import ctypes  # noqa: PLC0415 - not needed in Lambda
-
-    thread = ctypes.c_ulong(threading.get_ident())
-    lock = threading.Lock()
-    armed = True
-
-    def throw(exception: type[BaseException] | None) -> None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, exception and ctypes.py_object(exception))
-
-    def ring() -> None:
-        with lock:
-            if armed:
-                throw(DeadlineReached)
-
-    def disarm() -> None:
-        nonlocal armed
-        with lock:
-            armed = False
-            throw(None)  # takes back a bell that has rung and was not heard yet
-        timer.cancel()
-
-    timer = threading.Timer(seconds, ring)
-    timer.daemon = True
-    timer.start()
-    return disarm
+    try:
+        yield
+    finally:
+        armed = False  # first, so that a bell that rings in the next line finds nobody
+        signal.setitimer(signal.ITIMER_REAL, 0)

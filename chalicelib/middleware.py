@@ -16,21 +16,23 @@ from chalicelib.deadline import DeadlineReached, deadline
 from chalicelib.problems import Internal, MethodNotAllowed, Problem, Unavailable
 from chalicelib.web import CORS, call
 
-_LONGEST = 8.0  # seconds; clients and the gateway give up later
+LONGEST = 8.0  # seconds; clients and the gateway give up later
 _MARGIN = 0.5  # seconds between the deadline and the end of the function, after which nobody could answer
 
-Next = Callable[[Request], Response]
+Next = Callable[[Request | None], Response]
 
 
-def answer(request: Request, get_response: Next) -> Response:
+def answer(request: Request | None, get_response: Next) -> Response:
     """Answer a request, whatever happens on the way."""
+    if request is None:  # no HTTP request: somebody has invoked the function by hand
+        return get_response(request)
     started = time.perf_counter()
     call.begin(request)
     cause: BaseException | None = None
     try:
         with deadline(_seconds_left(request.lambda_context)):
             response = get_response(request)
-        if not isinstance(response.body, str):  # ours are text: this is what Chalice makes of an error
+        if call.failure or not isinstance(response.body, str):  # ours are text: this is what Chalice makes of an error
             cause = call.failure
             response = _ours(response).response(call.id)
     except Problem as problem:
@@ -59,7 +61,7 @@ class Failures(logging.Handler):
 
 
 def _seconds_left(context: Any) -> float:
-    return min(_LONGEST, float(context.get_remaining_time_in_millis()) / 1000 - _MARGIN)
+    return min(LONGEST, float(context.get_remaining_time_in_millis()) / 1000 - _MARGIN)
 
 
 def _ours(response: Response) -> Problem:

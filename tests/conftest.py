@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,3 +79,11 @@ def bob() -> Person:
 def nobody() -> Person:
     """Somebody without a token."""
     return Person(authorization=None)
+
+
+@pytest.fixture
+def in_lambda(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Stand where Lambda does: its variable is set, and Chalice's server for laptops was never loaded."""
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "task-api-prod")
+    monkeypatch.delitem(sys.modules, "chalice.local")
+    return monkeypatch

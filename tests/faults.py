@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError
@@ -11,6 +11,7 @@ from moto.core.models import botocore_stubber
 
 from chalicelib import table
 
+Result = TypeVar("Result")
 Fault = Callable[[AWSRequest], AWSResponse | None]
 """What happens to one attempt: an answer, an exception, or None for what moto says."""
 
@@ -52,10 +53,10 @@ def _moto(request: AWSRequest) -> AWSResponse:
     return answer
 
 
-def elsewhere(then: Callable[[], Any]) -> None:
-    """Let somebody else do something, in a thread that answers no request."""
+def elsewhere(then: Callable[[], Result]) -> Result:
+    """Let somebody else do something, in another thread, and return what came of it."""
     with ThreadPoolExecutor(1) as other:
-        other.submit(then).result()
+        return other.submit(then).result()
 
 
 def lost_before(request: AWSRequest) -> AWSResponse:

@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import boto3
 import pytest
+from botocore.exceptions import ParamValidationError
 
-from chalicelib import aws, table
+from chalicelib import aws, cursor, table
 from chalicelib.config import settings
 from tests.conftest import TABLE
 from tests.faults import Fault, answered, elsewhere, lost_after, lost_before, network, refused
@@ -301,3 +302,30 @@ def test_an_idempotency_record_holds_no_text_of_the_caller(alice: Person) -> Non
     assert record.keys() == {"PK", "SK", "fingerprint", "task_id", "created_at", "write", "expires_at"}
     assert record["task_id"] == {"S": task["task_id"]}
     assert "private" not in json.dumps(record)
+
+
+def test_a_refusal_that_cannot_be_is_no_outcome(alice: Person) -> None:
+    with network(refused("ConditionalCheckFailedException")):
+        assert OPERATIONS["create"](alice, "").problem == UNAVAILABLE
+
+
+def test_a_call_that_is_made_wrongly_is_a_fault_of_ours() -> None:
+    with pytest.raises(ParamValidationError), aws.outcomes():
+        cast("Any", table.dynamodb).get_item(TableName="abc")
+
+
+DUE = "&status=pending&due_after=2030-01-01T00:00:00Z&due_before=2031-01-01T00:00:00Z"
+ID = "01a1f8a7-b50f-7aa8-bb0e-470ad9b338b8"
+
+
+@pytest.mark.parametrize(("query", "position"), [
+    ("", "x"), ("", ""), ("", f"~#{ID}"), ("", "USER#x"), ("", ID + "\n"), ("&status=pending", ID), ("&status=pending", "~#x"),
+    ("&status=pending", f"x#{ID}#{ID}"), ("&status=pending", f"~~#{ID}"), (DUE, f"~#{ID}"), (DUE, f"2029-01-01T00:00:00Z#{ID}"),
+    (DUE, f"2032-01-01T00:00:00Z#{ID}"), (DUE, "2030-06-01T00:00:00Z#x"),
+])  # fmt: skip
+def test_a_forged_cursor_is_refused_before_the_database_is_asked(alice: Person, query: str, position: str) -> None:
+    bounds = ("pending", "2030-01-01T00:00:00Z", "2031-01-01T00:00:00Z") if query == DUE else (query[8:] or None, None, None)
+    with network() as attempts:
+        answer = alice("GET", f"/tasks?cursor={cursor.seal(position, alice.sub, 'tasks', *bounds)}{query}")
+    assert answer.problem == (400, "invalid-cursor")
+    assert attempts == []

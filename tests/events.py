@@ -1,0 +1,48 @@
+"""What API Gateway sends to Lambda, and Lambda to the handler."""
+
+from typing import Any
+
+REQUEST_ID = "11111111-2222-3333-4444-555555555555"
+
+
+class Context:
+    """As much of Lambda's context as the app looks at."""
+
+    def __init__(self, milliseconds: int = 10_000) -> None:
+        self._milliseconds = milliseconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self._milliseconds
+
+
+def event(
+    method: str = "GET", path: str = "/tasks", claims: object = None, body: str | None = None, **changes: Any
+) -> dict[str, Any]:
+    """Return the event of a request through the stage `prod`; a change replaces a part of it whole."""
+    return {
+        "resource": path,
+        "path": path,
+        "httpMethod": method,
+        "headers": {"Authorization": "Bearer whatever"},
+        "multiValueHeaders": {"Authorization": ["Bearer whatever"]},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "body": body,
+        "isBase64Encoded": False,
+        "requestContext": context(method, path, {"claims": claims}),
+    } | changes
+
+
+def context(method: str = "GET", path: str = "/tasks", authorizer: object = None, **changes: Any) -> dict[str, Any]:
+    """Return the requestContext of an event."""
+    return {
+        "apiId": "a1b2c3d4e5",
+        "requestId": REQUEST_ID,
+        "resourcePath": path,
+        "path": f"/prod{path}",
+        "httpMethod": method,
+        "stage": "prod",
+        "authorizer": authorizer,
+    } | changes

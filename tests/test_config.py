@@ -1,0 +1,23 @@
+"""A stage that lacks a setting does not start."""
+
+import pytest
+
+from chalicelib import config
+
+
+def test_what_a_pool_is_called_follows_from_its_arn() -> None:
+    settings = config.read()
+    assert settings.region == "eu-central-1"
+    assert settings.user_pool_id == "eu-central-1_Pool12345"
+    assert settings.issuer == "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Pool12345"
+
+
+@pytest.mark.parametrize("name", ["TABLE_NAME", "USER_POOL_ARN", "WEB_CLIENT_ID", "WEB_ORIGIN", "BOARD_SHARDS"])
+@pytest.mark.parametrize("value", [None, "", "*"])
+def test_a_missing_or_senseless_one_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str | None) -> None:
+    if value is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RuntimeError, match=name):
+        config.read()

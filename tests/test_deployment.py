@@ -1,0 +1,108 @@
+"""What API Gateway and Lambda are given."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import chalice.app
+import pytest
+from chalice.deploy.swagger import TemplatedSwaggerGenerator
+
+from app import app
+from chalicelib import web
+from chalicelib.config import Settings
+from tests import pool
+from tests.conftest import ROOT
+
+OPEN = {("/health", "get")}
+
+
+@pytest.fixture(scope="module")
+def swagger() -> Any:
+    """Return the API as Chalice describes it to API Gateway."""
+    return TemplatedSwaggerGenerator().generate_swagger(app)
+
+
+def test_every_route_but_the_open_ones_has_the_authorizer(swagger: Any) -> None:
+    methods = {(path, method): entry for path, entries in swagger["paths"].items() for method, entry in entries.items()}
+    guarded = {
+        route: entry.get("security") for route, entry in methods.items() if route[1] != "options" and route not in OPEN
+    }
+    assert guarded.keys() >= {("/tasks", "get"), ("/tasks", "post"), ("/tasks/{task_id}", "delete")}
+    assert all(security == [{"users": []}] for security in guarded.values())
+    assert all("security" not in methods[route] for route in OPEN)
+
+
+def test_the_authorizer_admits_one_client_of_one_pool(swagger: Any) -> None:
+    ((name, scheme),) = swagger["securityDefinitions"].items()
+    assert name == "users"
+    assert scheme["x-amazon-apigateway-authorizer"] == {
+        "type": "cognito_user_pools",
+        "providerARNs": [pool.ARN],
+        "identityValidationExpression": f"^{pool.WEB_CLIENT}$",
+    }
+
+
+def test_every_route_answers_the_one_origin() -> None:
+    assert all(entry.cors == web.CORS for entries in app.routes.values() for entry in entries.values())
+
+
+def test_every_setting_stands_in_every_stage() -> None:
+    stages = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"]
+    deployed = {output["Description"].split()[0] for output in template()["Outputs"].values()}
+    settings = {name.upper() for name in Settings.__struct_fields__}
+    for name, stage in stages.items():
+        assert {*stage["environment_variables"], *deployed} == settings, name
+
+
+def test_the_table_and_the_users_outlive_their_stack() -> None:
+    for name in ("Table", "UserPool"):
+        resource = template()["Resources"][name]
+        assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+
+
+def test_nobody_signs_in_with_a_plain_password_or_a_secret() -> None:
+    client = template()["Resources"]["WebClient"]["Properties"]
+    assert client["ExplicitAuthFlows"] == ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+    assert client["AllowedOAuthFlows"] == ["code"]
+    assert client["GenerateSecret"] is False
+
+
+def test_what_is_shipped_starts_alone_and_believes_the_gateway(tmp_path: Path) -> None:
+    """Lay out what Chalice packs: app.py, chalicelib and two files of Chalice itself."""
+    shutil.copy(ROOT / "app.py", tmp_path)
+    shutil.copytree(ROOT / "chalicelib", tmp_path / "chalicelib", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "chalice").mkdir()
+    for name in ("__init__.py", "app.py"):
+        shutil.copy(Path(chalice.app.__file__).parent / name, tmp_path / "chalice")
+    script = """
+import json, sys
+sys.path[:0] = sys.argv[1:]
+from app import app
+from tests_events import Context, event
+claims = json.loads(sys.stdin.read())
+answer = app(event(claims=claims, multiValueQueryStringParameters={"cursor": ["x"]}), Context())
+forged = app(event(claims=None), Context())
+print(json.dumps([json.loads(answer["body"])["type"], forged["statusCode"], [name for name in sys.modules if name in MODULES]]))
+""".replace("MODULES", "('local', 'chalice.local', 'jwt', 'cryptography', 'moto', 'pytest')")
+    shutil.copy(ROOT / "tests" / "events.py", tmp_path / "tests_events.py")
+    packages = Path(str(pytest.__file__)).parent.parent
+    done = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, "-I", "-S", "-c", script, str(tmp_path), str(packages)],
+        input=json.dumps(pool.id_claims()),
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"AWS_LAMBDA_FUNCTION_NAME": "task-api-prod"},
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == ["urn:problem:invalid-cursor", 401, []]
+
+
+def template() -> Any:
+    return json.loads((ROOT / ".chalice" / "resources.json").read_text())
