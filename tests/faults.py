@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError
 from moto.core.models import botocore_stubber
 
@@ -34,23 +35,18 @@ def network(*faults: Fault) -> Iterator[list[str]]:
         finally:
             busy = False
 
-    events = table.dynamodb.meta.events
-    events.register_first("before-send.dynamodb", meet)
-    botocore_stubber.enabled = False  # botocore asks every handler, and this one would write what another refuses
+    events: Any = table.dynamodb.meta.events
+    events.unregister("before-send", botocore_stubber)  # botocore asks every handler, and moto writes what it is asked
+    events.register("before-send", meet)
     try:
         yield attempts
     finally:
-        botocore_stubber.enabled = True
-        events.unregister("before-send.dynamodb", meet)
+        events.unregister("before-send", meet)
+        events.register("before-send", botocore_stubber)
 
 
 def _moto(request: AWSRequest) -> AWSResponse:
-    botocore_stubber.enabled = True
-    try:
-        answer: AWSResponse = botocore_stubber("before-send", request)
-    finally:
-        botocore_stubber.enabled = False
-    return answer
+    return cast("AWSResponse", botocore_stubber("before-send", cast("Any", request)))
 
 
 def elsewhere(then: Callable[[], Result]) -> Result:
@@ -61,7 +57,7 @@ def elsewhere(then: Callable[[], Result]) -> Result:
 
 def lost_before(request: AWSRequest) -> AWSResponse:
     """Lose the request: nothing is written."""
-    raise ConnectionClosedError(endpoint_url=request.url)
+    raise ConnectionClosedError(endpoint_url=str(request.url))
 
 
 def lost_after(then: Callable[[], Any] = lambda: None) -> Fault:
@@ -70,18 +66,16 @@ def lost_after(then: Callable[[], Any] = lambda: None) -> Fault:
     def fault(request: AWSRequest) -> AWSResponse:
         _moto(request)
         elsewhere(then)
-        raise ConnectionClosedError(endpoint_url=request.url)
+        raise ConnectionClosedError(endpoint_url=str(request.url))
 
     return fault
 
 
-def answered(status: int, body: bytes, **headers: str) -> Fault:
+def answered(status: int, body: bytes) -> Fault:
     """Answer this, and write nothing."""
 
     def fault(request: AWSRequest) -> AWSResponse:
-        return AWSResponse(
-            request.url, status, {name.replace("_", "-"): value for name, value in headers.items()}, Body(body)
-        )
+        return AWSResponse(str(request.url), status, HTTPHeaders(), Body(body))
 
     return fault
 

@@ -15,13 +15,13 @@ def test_it_interrupts_what_waits() -> None:
 
 
 def test_it_interrupts_what_works() -> None:
-    with pytest.raises(DeadlineReached), deadline(0.05):
+    with pytest.raises(DeadlineReached), deadline(0.05):  # noqa: PT012
         while True:
             pass
 
 
 def test_no_handler_of_other_exceptions_stops_it() -> None:
-    with pytest.raises(DeadlineReached), deadline(0.05):
+    with pytest.raises(DeadlineReached), deadline(0.05):  # noqa: PT012
         try:
             time.sleep(30)
         except Exception:  # noqa: BLE001 - as botocore has them

@@ -1,6 +1,7 @@
 """What every request gets: a deadline, an answer that can be read, one log line that says nothing personal."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -134,8 +135,16 @@ class TestTheDeadline:
         self, alice: Person, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.2)
-        with network(self.dripping):
-            assert elsewhere(lambda: alice("GET", "/tasks")).problem == (503, "unavailable")
+        over = threading.Event()
+
+        def hanging(_request: object) -> None:
+            over.wait()
+            raise LookupError
+
+        with network(hanging):
+            answer = elsewhere(lambda: alice("GET", "/tasks"))
+            over.set()
+        assert answer.problem == (503, "unavailable")
 
     def test_no_request_may_take_longer_than_the_longest(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.2)
@@ -151,7 +160,7 @@ class TestBehindTheGateway:
 
     def test_a_body_that_came_as_base64_is_read(self, in_lambda: pytest.MonkeyPatch) -> None:
         del in_lambda
-        body = {"body": "eyJ0aXRsZSI6ICJUIn0=", "isBase64Encoded": True}
+        body: Any = {"body": "eyJ0aXRsZSI6ICJUIn0=", "isBase64Encoded": True}
         assert app(event("POST", claims=pool.id_claims(), **body), Context())["statusCode"] == 201
 
     @pytest.mark.parametrize(("names", "status"), [(['"7"', '"1"'], 200), (['"7"', '"8"'], 412)])
@@ -176,7 +185,7 @@ class TestBehindTheGateway:
 
     def test_two_keys_are_none(self, in_lambda: pytest.MonkeyPatch) -> None:
         del in_lambda
-        headers = {"headers": {"idempotency-key": "b"}, "multiValueHeaders": {"idempotency-key": ["a", "b"]}}
+        headers: Any = {"headers": {"idempotency-key": "b"}, "multiValueHeaders": {"idempotency-key": ["a", "b"]}}
         answer = app(event("POST", claims=pool.id_claims(), body='{"title": "T"}', **headers), Context())
         assert json.loads(answer["body"])["type"] == "urn:problem:malformed"
 

@@ -92,7 +92,7 @@ REFUSED: dict[str, Callable[[], str | None]] = {
         id_claims(), pool.KEYS["unpublished"], "RS256", {"kid": "for-id", "jwk": PRIVATE_JWK}
     ),
     "a critical extension": lambda: token(id_claims(), crit=["exp"], exp=1),
-    "alg none": lambda: jwt.encode(id_claims(), None, "none", {"kid": "for-id"}),
+    "alg none": lambda: jwt.encode(id_claims(), "", "none", {"kid": "for-id"}),
     "alg None": lambda: f"{part({'alg': 'None', 'kid': 'for-id'})}.{part(id_claims())}.",
     "HS256 with the public key": hmac_signed_with_the_public_key,
     "PS256": lambda: jwt.encode(id_claims(), pool.KEYS["for-id"], "PS256", {"kid": "for-id"}),
