@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import urllib.request
 from pathlib import Path
 
@@ -11,7 +12,6 @@ HOST = "127.0.0.1"
 STAGE = "local"
 
 _RUNNING = HOME / "running.json"
-_OTHERS = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
 
 
 class LocalError(Exception):
@@ -66,7 +66,8 @@ def join() -> dict[str, str]:
 
 def shell(variables: dict[str, str]) -> str:
     """Return the lines that set the variables in a shell."""
-    return "\n".join([f"unset {' '.join(_OTHERS)}", *(f"export {name}='{value}'" for name, value in variables.items())])
+    forget = "for name in $(env | sed -n 's/^\\(AWS_[A-Z0-9_]*\\)=.*/\\1/p'); do unset $name; done"
+    return "\n".join([forget, *(f"export {name}={shlex.quote(value)}" for name, value in variables.items())])
 
 
 def answers(url: str) -> bytes:
@@ -78,6 +79,6 @@ def answers(url: str) -> bytes:
 
 
 def _set(variables: dict[str, str]) -> None:
-    for name in _OTHERS:
-        os.environ.pop(name, None)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]  # a profile, a token or the endpoint of one service would lead elsewhere
     os.environ.update(variables)

@@ -9,10 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from local import aws, child, environment, people
-from local.environment import HOME, HOST, ROOT, STAGE, LocalError
+from local.environment import HOME, HOST, ROOT, LocalError
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_RELOADED = ("app.py", "chalicelib", ".chalice", "local/gateway.py")
 
 
 def run() -> None:
@@ -35,7 +34,7 @@ def run() -> None:
             _say("Signing up the demo users ...")
             passwords = people.ensure_demo()
             _say("Starting the API (chalice local) ...")
-            server = child.start("watchfiles", "--verbosity", "quiet", _server(port), *_RELOADED)
+            server = child.start("local.server", str(port))
             ending.callback(child.stop, server)
             aws.await_answer(server, f"http://{HOST}:{port}/health", "The API does not start; the lines above tell why.")
             _say(_welcome(port, passwords))
@@ -48,11 +47,6 @@ def run() -> None:
             return
         message = f"The API or the AWS behind it has ended by itself; the lines above and {HOME / 'aws.log'} tell why."
         raise LocalError(message)
-
-
-def _server(port: int) -> str:
-    chalice = Path(sys.executable).with_name("chalice")
-    return shlex.join([str(chalice), "local", "--no-autoreload", "--stage", STAGE, "--host", HOST, "--port", str(port)])
 
 
 def _refuse_second_run() -> None:

@@ -91,7 +91,7 @@ print(json.dumps([json.loads(answer["body"])["type"], forged["statusCode"], [nam
 """.replace("MODULES", "('local', 'chalice.local', 'jwt', 'cryptography', 'moto', 'pytest')")
     shutil.copy(ROOT / "tests" / "events.py", tmp_path / "tests_events.py")
     packages = Path(str(pytest.__file__)).parent.parent
-    done = subprocess.run(  # noqa: S603 - our own script
+    done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", script, str(tmp_path), str(packages)],
         input=json.dumps(pool.id_claims()),
         capture_output=True,
