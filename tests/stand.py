@@ -28,7 +28,9 @@ def clean_environment(**more: str) -> dict[str, str]:
     """Return the environment of a newcomer: nothing of AWS and no setting of the tests."""
     ours = {"TABLE_NAME", "USER_POOL_ARN", "WEB_CLIENT_ID", "WEB_ORIGIN", "BOARD_SHARDS"}
     return {
-        name: value for name, value in os.environ.items() if name not in ours and not name.startswith(("AWS_", "COV_"))
+        name: value
+        for name, value in os.environ.items()
+        if name not in ours and not name.startswith(("AWS_", "COV_", "MAKE"))
     } | more
 
 

@@ -20,7 +20,7 @@ from pycognito.aws_srp import AWSSRP
 
 from chalicelib import RELEASE
 from tests.conftest import ROOT
-from tests.stand import PATIENCE, Stand, free_port, listening
+from tests.stand import PATIENCE, Stand, clean_environment, free_port, listening
 
 
 @pytest.fixture(scope="module")
@@ -323,9 +323,10 @@ class TestStartAndStop:
         old.chmod(0o755)
         for name in ("Makefile", "requirements.txt", "requirements-dev.txt"):
             (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-        done = subprocess.run(["make", "run", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, check=False, text=True)
+        command = ["make", "run", f"PYTHON={old}"]
+        done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, check=False, text=True)
         assert done.returncode != 0
-        assert done.stdout == "Python 3.11 or later is needed. Name one: make run PYTHON=python3.12\n"
+        assert done.stderr.splitlines()[0] == "Python 3.11 or later is needed. Name one: make run PYTHON=python3.12"
 
     def test_a_change_of_the_code_is_served_at_once(self, tmp_path: Path) -> None:
         copy = tmp_path / "copy"
