@@ -34,17 +34,38 @@ def user(claims: Mapping[str, Any], request_id: str) -> Caller:
     return Caller(sub, request_id)
 
 
+def username(claims: Mapping[str, Any]) -> str:
+    """Return the name of the user of an ID or an access token for the web client; raises Unauthorized.
+
+    The two kinds have their audience and their name in claims of their own; a machine has no name.
+    """
+    audience, name = {"id": ("aud", "cognito:username"), "access": ("client_id", "username")}.get(
+        claims.get("token_use", ""), ("", "")
+    )
+    if claims.get(audience) != settings.web_client_id or not isinstance(claims.get(name), str):
+        raise Unauthorized
+    return str(claims[name])
+
+
 def claims(context: Mapping[str, Any], authorization: str) -> Mapping[str, Any]:
     """Return the verified claims of a request, from its context or from its token; raises Unauthorized, Unavailable."""
-    if _behind_the_gateway(context):
+    if behind_the_gateway(context):
         return (context.get("authorizer") or {}).get("claims") or {}
+    return verified(authorization)
+
+
+def verified(authorization: str) -> Mapping[str, Any]:
+    """Return the claims of the token in an Authorization header; raises Unauthorized, Unavailable."""
     from chalicelib import tokens  # noqa: PLC0415 - PyJWT and cryptography take 70 ms that no task route needs in Lambda
 
     return tokens.verify(authorization)
 
 
-def _behind_the_gateway(context: Mapping[str, Any]) -> bool:
-    """All three must hold: each alone can be had on a laptop, and there nobody has verified anything."""
+def behind_the_gateway(context: Mapping[str, Any]) -> bool:
+    """Tell whether the gateway has verified what the context says.
+
+    All three marks must be there: each alone can be had on a laptop, and there nobody has verified anything.
+    """
     in_lambda = bool(os.environ.get("AWS_LAMBDA_FUNCTION_NAME"))
     from_gateway = bool(context.get("apiId") and context.get("requestId"))
     return in_lambda and from_gateway and "chalice.local" not in sys.modules

@@ -26,7 +26,7 @@ def verify(authorization: str) -> dict[str, Any]:
             issuer=settings.issuer,
             options={"require": ["exp", "iss", "token_use"], "verify_aud": False},
         )
-    except jwt.InvalidTokenError as error:
+    except (jwt.InvalidTokenError, RecursionError) as error:
         raise Unauthorized from error
 
 
