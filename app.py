@@ -6,9 +6,11 @@ from typing import Any
 from chalice import AuthResponse, Chalice, CognitoUserPoolAuthorizer, Response
 from chalice.app import AuthRequest
 
-from chalicelib import RELEASE, middleware, tasks, web
+from chalicelib import RELEASE, middleware, sms, tasks, web
+from chalicelib.auth import SMS_SCOPE
 from chalicelib.config import settings
 from chalicelib.task import NewTask, TaskChanges, TaskQuery
+from chalicelib.text import Text
 from chalicelib.web import ANY_TYPE, CORS, call
 
 if importlib.util.find_spec("chalice.local"):  # pragma: no branch - on a laptop; Chalice does not ship this part to Lambda
@@ -31,6 +33,9 @@ app.log.addHandler(middleware.Failures())
 app.log.propagate = False
 
 users = OneClient("users", provider_arns=[settings.user_pool_arn])
+
+
+machines = CognitoUserPoolAuthorizer("machines", provider_arns=[settings.user_pool_arn])
 
 
 @app.authorizer(ttl_seconds=0)  # an answer that is kept would open to a token that has expired since
@@ -69,6 +74,13 @@ def remove_task(task_id: str) -> Response:
     """Delete a task."""
     tasks.remove(call.user, task_id, call.if_match)
     return web.done()
+
+
+@app.route("/sms", methods=["POST"], authorizer=machines.with_scopes([SMS_SCOPE]), content_types=ANY_TYPE, cors=CORS)
+def send_text() -> Response:
+    """Send a text message."""
+    receipt, replayed = sms.send(call.machine, call.required_key, call.body(Text))
+    return web.accepted(receipt, replayed=replayed)
 
 
 @app.route("/hello", methods=["GET"], authorizer=any_user, content_types=ANY_TYPE, cors=CORS)

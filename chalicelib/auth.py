@@ -11,6 +11,8 @@ from msgspec import Struct
 from chalicelib.config import settings
 from chalicelib.problems import Unauthorized
 
+SMS_SCOPE = "task-api/sms"
+
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -19,6 +21,14 @@ class Caller(Struct, frozen=True):
 
     sub: str
     request_id: str
+
+
+class Machine(Struct, frozen=True):
+    """A machine, by the app client that its token was given to; `busy_until` is when its request is certainly over."""
+
+    client_id: str
+    request_id: str
+    busy_until: int
 
 
 def user(claims: Mapping[str, Any], request_id: str) -> Caller:
@@ -32,6 +42,18 @@ def user(claims: Mapping[str, Any], request_id: str) -> Caller:
     if not (ours and isinstance(sub, str) and _UUID.fullmatch(sub)):
         raise Unauthorized
     return Caller(sub, request_id)
+
+
+def machine(claims: Mapping[str, Any], request_id: str, busy_until: int) -> Machine:
+    """Return the machine of an access token with the scope for texts; raises Unauthorized.
+
+    The gateway has checked the scope. It would also take the token of a user who was given it, so the client is checked.
+    """
+    client_id = claims.get("client_id")
+    ours = claims.get("token_use") == "access" and client_id in settings.machine_client_ids.split(",")
+    if not (ours and client_id and SMS_SCOPE in str(claims.get("scope", "")).split(" ")):
+        raise Unauthorized
+    return Machine(str(client_id), request_id, busy_until)
 
 
 def username(claims: Mapping[str, Any]) -> str:

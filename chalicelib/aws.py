@@ -11,6 +11,8 @@ from chalicelib.problems import Unavailable
 
 # Stated whole, because the defaults differ between the versions of boto3 that Lambda may bring.
 DYNAMODB = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
+# One attempt: SNS does not know a text that it has had already, and a second attempt would send it again.
+SNS = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1})
 
 _OUTCOMES = {"ConditionalCheckFailedException", "TransactionCanceledException"}
 

@@ -1,7 +1,7 @@
 """The stage's settings: one frozen object, read once, so that a missing one stops the start and not a request."""
 
 import os
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -18,10 +18,25 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
     """The Cognito user pool; its ARN also tells the region and the issuer of the tokens."""
     web_client_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+$")]
     """The app client whose ID tokens open /tasks."""
+    machine_client_ids: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]*(,[A-Za-z0-9]+)*$")]
+    """The app clients, with commas between them, whose tokens open /sms. None: nobody's."""
     web_origin: Annotated[str, Meta(pattern=r"^https?://[^/*]+$")]
     """The one origin that a browser may call from, such as https://app.example.com."""
     board_shards: Annotated[int, Meta(ge=1, le=64)]
     """Over how many index partitions the tasks of one status are spread. May only grow."""
+    sms_countries: Annotated[str, Meta(pattern=r"^([A-Z]{2}(,[A-Z]{2})*)?$")]
+    """The countries that texts may go to, such as DE,FR. None: nowhere."""
+    sms_per_client_and_minute: Annotated[int, Meta(ge=0)]
+    sms_per_number_and_hour: Annotated[int, Meta(ge=0)]
+    sms_parts_per_day: Annotated[int, Meta(ge=0)]
+    """The limits; a text of several parts counts so often towards the last one."""
+    sms_max_parts: Annotated[int, Meta(ge=1, le=10)]
+    """How many parts one text may take."""
+    sms_sender_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]{0,11}$")]
+    """Who a text is from, where the country allows that; may be empty."""
+    sms_type: Literal["Transactional", "Promotional"]
+    sms_max_price: Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?$")]
+    """The most that one text may cost, in US dollars."""
 
     @property
     def region(self) -> str:

@@ -3,6 +3,7 @@
 Problem                       type urn:problem:...    status
 ├── Malformed                 malformed               400
 ├── InvalidCursor             invalid-cursor          400
+├── IdempotencyKeyRequired    idempotency-key-required 400
 ├── Unauthorized              unauthorized            401
 ├── NotFound                  not-found               404
 ├── MethodNotAllowed          method-not-allowed      405
@@ -12,6 +13,7 @@ Problem                       type urn:problem:...    status
 ├── UnsupportedMediaType      unsupported-media-type  415
 ├── Invalid                   validation              422
 ├── KeyReused                 idempotency-key-reused  422
+├── TooManyRequests           too-many-requests       429
 ├── Internal                  internal                500
 └── Unavailable               unavailable             503
 
@@ -62,6 +64,15 @@ class InvalidCursor(Problem):
 
     def __init__(self) -> None:
         super().__init__("Send next_cursor as it came, with the same filter, or leave it out to start from the first page.")
+
+
+class IdempotencyKeyRequired(Problem):
+    """The call could not be sent again safely."""
+
+    status, slug, title = 400, "idempotency-key-required", "An Idempotency-Key is required"
+
+    def __init__(self) -> None:
+        super().__init__("Send a new key with each new text, and the same key when you send the same call again.")
 
 
 class Unauthorized(Problem):
@@ -137,6 +148,15 @@ class KeyReused(Problem):
 
     def __init__(self) -> None:
         super().__init__("Use a new key for a new request.")
+
+
+class TooManyRequests(Problem):
+    """A limit is reached; `seconds` until its window is over."""
+
+    status, slug, title = 429, "too-many-requests", "A limit is reached"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("Try again when Retry-After is over.", headers={"Retry-After": str(seconds)})
 
 
 class Internal(Problem):

@@ -2,7 +2,8 @@
 
 Item         PK          SK                         LSI1SK                    GSI1PK                   GSI1SK
 task         USER#<sub>  TASK#<id>                  <status>#<due or ~>#<id>  STATUS#<status>#<shard>  <created_at>#<id>
-idempotency  USER#<sub>  IDEMPOTENCY#<route>#<key>
+idempotency  USER#<sub>  IDEMPOTENCY#<route>#<key>  (or CLIENT#<id>)
+limit        LIMIT#<of>  <start of the window>
 """
 
 from collections.abc import Mapping
@@ -11,16 +12,17 @@ from zlib import crc32
 
 from msgspec import structs
 
-from chalicelib.auth import Caller
+from chalicelib.auth import Caller, Machine
 from chalicelib.config import settings
+from chalicelib.idempotency import RETENTION, Key
 from chalicelib.task import Task
 
 UNDATED = "~"  # stands for no due date, behind all dates
 
 
-def partition(caller: Caller) -> str:
+def partition(caller: Caller | Machine) -> str:
     """Return the partition of all that belongs to a caller."""
-    return f"USER#{caller.sub}"
+    return f"USER#{caller.sub}" if isinstance(caller, Caller) else f"CLIENT#{caller.client_id}"
 
 
 def task_key(caller: Caller, task_id: str) -> dict[str, Any]:
@@ -28,9 +30,26 @@ def task_key(caller: Caller, task_id: str) -> dict[str, Any]:
     return {"PK": {"S": partition(caller)}, "SK": {"S": f"TASK#{task_id}"}}
 
 
-def idempotency_key(caller: Caller, route: str, text: str) -> dict[str, Any]:
+def record_key(caller: Caller | Machine, route: str, key: Key) -> dict[str, Any]:
     """Return the primary key of the record of an idempotency key."""
-    return {"PK": {"S": partition(caller)}, "SK": {"S": f"IDEMPOTENCY#{route}#{text}"}}
+    return {"PK": {"S": partition(caller)}, "SK": {"S": f"IDEMPOTENCY#{route}#{key.text}"}}
+
+
+def record(caller: Caller | Machine, route: str, key: Key, now: int, **told: str) -> dict[str, Any]:
+    """Return the item that remembers a call by its idempotency key until it expires, with what a second call is told."""
+    strings = told | {"fingerprint": key.fingerprint, "write": caller.request_id}
+    typed = {name: {"S": value} for name, value in strings.items()}
+    return record_key(caller, route, key) | typed | {"expires_at": {"N": str(now + RETENTION)}}
+
+
+def plain(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return an item without the types of its members."""
+    return {name: value for name, typed in item.items() for value in typed.values()}
+
+
+def counter_key(name: str, window: str) -> dict[str, Any]:
+    """Return the primary key of a counter."""
+    return {"PK": {"S": f"LIMIT#{name}"}, "SK": {"S": window}}
 
 
 def index_keys(task_id: str, status: str, due_at: str) -> dict[str, str]:

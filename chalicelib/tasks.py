@@ -17,9 +17,9 @@ def create(caller: Caller, new: NewTask, key: Key | None) -> tuple[Task, bool]:
     earlier = table.create_once(caller, task, key, moment)
     if earlier is None:
         return task, False
-    if earlier.fingerprint != key.fingerprint:
+    if earlier["fingerprint"] != key.fingerprint:
         raise KeyReused
-    return _first_version(new, earlier.task_id, earlier.created_at), True
+    return _first_version(new, earlier["task_id"], earlier["created_at"]), True
 
 
 def read(caller: Caller, task_id: str) -> Task:

@@ -1,22 +1,26 @@
 """Between HTTP and the business: typed values out of a request, responses back."""
 
+import math
 import threading
+import time
 import uuid
+from collections.abc import Mapping
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 from chalice import AuthResponse, CORSConfig, Response
 from chalice.app import Request
 
 from chalicelib import auth, etags, idempotency, inputs
-from chalicelib.auth import Caller
+from chalicelib.auth import Caller, Machine
 from chalicelib.config import settings
 from chalicelib.etags import etag
 from chalicelib.idempotency import Key
 from chalicelib.inputs import Checked
-from chalicelib.problems import BodyTooLarge, Invalid, Unauthorized, UnsupportedMediaType
+from chalicelib.problems import BodyTooLarge, IdempotencyKeyRequired, Invalid, Unauthorized, UnsupportedMediaType
 from chalicelib.task import Page, Task
+from chalicelib.text import Receipt
 
 CORS = CORSConfig(
     allow_origin=settings.web_origin,
@@ -48,11 +52,14 @@ class Call(threading.local):
     @property
     def user(self) -> Caller:
         """The signed-in user; raises Unauthorized, Unavailable, Invalid."""
-        claims = auth.claims(self.request.context, self._header("authorization") or "")
-        caller = auth.user(claims, self.id)
-        if (self.request.method, self.request.path) not in _LISTS:
-            self.query(msgspec.Struct)  # a route without parameters refuses them too, once it knows its caller
-        return caller
+        return auth.user(self._claims(), self.id)
+
+    @property
+    def machine(self) -> Machine:
+        """The machine with the scope for texts; raises Unauthorized, Unavailable, Invalid."""
+        context = cast("Any", self.request.lambda_context)
+        busy_until = math.ceil(time.time() + context.get_remaining_time_in_millis() / 1000)
+        return auth.machine(self._claims(), self.id, busy_until)
 
     @property
     def username(self) -> str:
@@ -101,6 +108,19 @@ class Call(threading.local):
         versions = etags.weak(header)
         return versions is None or task.version in versions
 
+    @property
+    def required_key(self) -> Key:
+        """The Idempotency-Key with the body that it came with; raises IdempotencyKeyRequired, Malformed."""
+        if self.key is None:
+            raise IdempotencyKeyRequired
+        return self.key
+
+    def _claims(self) -> Mapping[str, Any]:
+        claims = auth.claims(self.request.context, self._header("authorization") or "")
+        if (self.request.method, self.request.path) not in _LISTS:
+            self.query(msgspec.Struct)  # a route without parameters refuses them too, once it knows its caller
+        return claims
+
     @cached_property
     def _json(self) -> object:
         raw = cast("bytes", self.request.raw_body)
@@ -146,6 +166,14 @@ def shown(task: Task) -> Response:
 def listed(page: Page) -> Response:
     """Return 200 with a page of a list."""
     return _json(page, 200)
+
+
+def accepted(receipt: Receipt, *, replayed: bool) -> Response:
+    """Return 202 with what became of a text: accepted is not delivered."""
+    response = _json(receipt, 202)
+    if replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    return response
 
 
 def admitted(token: str) -> AuthResponse:

@@ -1,4 +1,4 @@
-"""What a developer asks the local AWS for: python -m local run | env | signup <e-mail> | token <user>."""
+"""What a developer asks the local AWS for: python -m local run | env | signup <e-mail> | token <user> | machine-token | inbox."""
 
 import argparse
 import os
@@ -15,10 +15,12 @@ def main() -> int:
     commands.add_parser("run", help="start everything; `make run` prepares what it needs and calls it")
     commands.add_parser("env", help='print the settings of what is running, for: eval "$(python -m local env)"')
     commands.add_parser("signup", help="sign up a user and print the password").add_argument("email")
+    commands.add_parser("inbox", help="print the texts that were sent")
+    commands.add_parser("machine-token", help="print an access token of the machine client, by client credentials")
     commands.add_parser("token", help="sign a user in and print the ID token").add_argument("user")
     arguments = parser.parse_args()
 
-    from local import environment, people, run  # noqa: PLC0415 - only now is it sure that they can be imported
+    from local import environment, machines, people, run  # noqa: PLC0415 - only now is it sure that they can be imported
 
     try:
         if arguments.command == "run":
@@ -27,6 +29,10 @@ def main() -> int:
         variables = environment.join()
         if arguments.command == "env":
             print(environment.shell(variables))
+        elif arguments.command == "inbox":
+            print(machines.inbox())
+        elif arguments.command == "machine-token":
+            print(machines.token())
         elif arguments.command == "signup":
             print(people.signup(arguments.email))
         else:

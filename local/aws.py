@@ -16,7 +16,12 @@ from local.environment import HOME, HOST, ROOT, STAGE, LocalError, answers
 _STACK = f"task-api-{STAGE}"
 _TEMPLATE = ROOT / ".chalice" / "resources.json"
 _CONFIG = ROOT / ".chalice" / "config.json"
-_SETTINGS = {"TableName": "TABLE_NAME", "UserPoolArn": "USER_POOL_ARN", "WebClientId": "WEB_CLIENT_ID"}
+_SETTINGS = {
+    "TableName": "TABLE_NAME",
+    "UserPoolArn": "USER_POOL_ARN",
+    "WebClientId": "WEB_CLIENT_ID",
+    "MachineClientId": "MACHINE_CLIENT_IDS",
+}
 _PATIENCE = 30  # seconds
 
 
@@ -73,6 +78,7 @@ def deploy() -> dict[str, str]:
         "TemplateBody": _TEMPLATE.read_text(),
         "Parameters": [
             {"ParameterKey": "Stage", "ParameterValue": STAGE},
+            {"ParameterKey": "DomainPrefix", "ParameterValue": _STACK},
             {"ParameterKey": "CallbackUrls", "ParameterValue": f"{origin}/callback"},
         ],
     }

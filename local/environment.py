@@ -70,7 +70,7 @@ def shell(variables: dict[str, str]) -> str:
     return "\n".join([forget, *(f"export {name}={shlex.quote(value)}" for name, value in variables.items())])
 
 
-def answers(url: str) -> bytes:
+def answers(url: str | urllib.request.Request) -> bytes:
     """Return what a server of this machine answers; raises OSError."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=2) as answer:

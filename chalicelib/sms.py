@@ -1,0 +1,115 @@
+"""What a machine can do: send a text, never twice and never without limit.
+
+reserve (key and limits, in one transaction) -> publish, one attempt -> record what came of it.
+"""
+
+import hashlib
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
+
+from chalicelib import aws, table
+from chalicelib.auth import Machine
+from chalicelib.config import settings
+from chalicelib.deadline import DeadlineReached
+from chalicelib.idempotency import Key
+from chalicelib.problems import Conflict, Invalid, KeyReused, Problem, TooManyRequests, Unavailable
+from chalicelib.table import Counter
+from chalicelib.text import Receipt, Text, country, parts
+
+_REFUSED = 4  # the hundreds of the status
+_UNKNOWN = Receipt(None, "unknown")
+
+sns = boto3.client("sns", region_name=settings.region, config=aws.SNS)
+
+
+def send(machine: Machine, key: Key, text: Text) -> tuple[Receipt, bool]:
+    """Send a text and tell what came of it, and whether an earlier call with the same key did it already.
+
+    Raises Invalid for a number or a message that is not sent from here, KeyReused, Conflict while an earlier call may still
+    be sending, TooManyRequests, Unavailable.
+    """
+    size = _checked(text)
+    now = int(time.time())
+    counters = _counters(machine, text.to, size, now)
+    earlier = table.reserve(machine, key, counters, now)
+    if earlier is not None:
+        return _replayed(earlier, key, now), True
+    try:
+        message_id = _published(text)
+    except Problem:
+        table.release(machine, key, counters)
+        raise
+    except DeadlineReached:
+        return _UNKNOWN, False  # which is what the reservation tells when this call is over
+    try:
+        table.settle(machine, key, message_id or "")
+    except (Unavailable, DeadlineReached):
+        return _UNKNOWN, False  # what cannot be told again tomorrow is not told today
+    return _receipt(message_id), False
+
+
+def _checked(text: Text) -> int:
+    errors = []
+    size = parts(text.message)
+    if country(text.to) not in settings.sms_countries.split(","):
+        errors.append({"pointer": "/to", "detail": "must be a number of a country that is served here"})
+    if size > settings.sms_max_parts:
+        errors.append({"pointer": "/message", "detail": f"must fit in {settings.sms_max_parts} parts; this takes {size}"})
+    if errors:
+        raise Invalid(errors)
+    return size
+
+
+def _counters(machine: Machine, number: str, size: int, now: int) -> list[Counter]:
+    """Return what this text counts against; a number is kept as its hash."""
+    destination = hashlib.sha256(number.encode()).hexdigest()
+    return [
+        _counter(f"CLIENT#{machine.client_id}", 60, now, 1, settings.sms_per_client_and_minute),
+        _counter(f"TO#{destination}", 3600, now, 1, settings.sms_per_number_and_hour),
+        _counter("PARTS", 86400, now, size, settings.sms_parts_per_day),
+    ]
+
+
+def _counter(name: str, seconds: int, now: int, amount: int, limit: int) -> Counter:
+    start = now - now % seconds
+    window = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%dT%H:%M")
+    return Counter(f"LIMIT#{name}", window, amount, limit, start + seconds, TooManyRequests(start + seconds - now))
+
+
+def _replayed(earlier: dict[str, Any], key: Key, now: int) -> Receipt:
+    if earlier["fingerprint"] != key.fingerprint:
+        raise KeyReused
+    if "message_id" not in earlier and now < int(earlier["busy_until"]):
+        raise Conflict
+    return _receipt(earlier.get("message_id"))
+
+
+def _receipt(message_id: str | None) -> Receipt:
+    return Receipt(message_id, "sent") if message_id else _UNKNOWN
+
+
+def _published(text: Text) -> str | None:
+    """Return the id of the message, None if nobody can tell whether it went out; raises Invalid, Unavailable if not."""
+    attributes = {
+        "AWS.SNS.SMS.SMSType": {"DataType": "String", "StringValue": settings.sms_type},
+        "AWS.SNS.SMS.MaxPrice": {"DataType": "Number", "StringValue": settings.sms_max_price},
+    }
+    if settings.sms_sender_id:
+        attributes["AWS.SNS.SMS.SenderID"] = {"DataType": "String", "StringValue": settings.sms_sender_id}
+    try:
+        answer = sns.publish(PhoneNumber=text.to, Message=text.message, MessageAttributes=attributes)
+    except (EndpointConnectionError, ConnectTimeoutError) as error:  # nothing was sent, not even the request
+        raise Unavailable from error
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] // 100 != _REFUSED:
+            return None
+        if error.response["Error"]["Code"] in {"InvalidParameter", "InvalidParameterValue"}:
+            raise Invalid([{"pointer": "/to", "detail": "is refused by Amazon SNS"}]) from error
+        raise Unavailable from error
+    except Exception:  # noqa: BLE001 - the answer was lost or garbled: a parser may raise anything over it
+        return None
+    return answer.get("MessageId") or None

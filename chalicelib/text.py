@@ -1,0 +1,69 @@
+"""What a text message is: whom it may go to, and how many parts it is sent, and paid, in."""
+
+from typing import Annotated
+
+import phonenumbers
+from msgspec import Meta, Struct
+
+# The default alphabet of GSM 7 bit, and the characters that take an escape before them (3GPP TS 23.038, section 6.2.1).
+_GSM = frozenset(
+    "@£$¥èéùìòÇ\nØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_GSM_ESCAPED = frozenset("^{}\\[~]|€")
+
+Number = Annotated[
+    str,
+    Meta(
+        pattern=r"^\+[1-9][0-9]{6,14}(?![\s\S])",
+        description="one phone number in E.164 form, such as +12025550100, of a country that is served here",
+    ),
+]
+Message = Annotated[
+    str,
+    Meta(
+        max_length=1600,  # what Amazon SNS takes
+        pattern=r"^(?=\s*\S)[^\u0000-\u0009\u000b-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])",
+        description="text that is not only white space, without control characters other than line feed",
+    ),
+]
+
+
+class Text(Struct, frozen=True):
+    """What a machine may ask to be sent."""
+
+    to: Number
+    message: Message
+
+
+class Receipt(Struct, frozen=True):
+    """What became of a text: `sent` with the id that Amazon SNS gave it, or `unknown` without one."""
+
+    message_id: str | None
+    status: str
+
+
+def country(number: str) -> str | None:
+    """Return the country of a number by its numbering plan, such as US for +1 202 and JM for +1 876; None if it has none."""
+    return phonenumbers.region_code_for_number(phonenumbers.parse(number))
+
+
+def parts(message: str) -> int:
+    """Return in how many parts a message goes out: in GSM-7 if all of it can, else in UCS-2; no character is split.
+
+    Amazon SNS Developer Guide, "Publishing to a mobile phone": 160 characters alone or 153 in each part, 70 or 67 in UCS-2.
+    """
+    if all(character in _GSM or character in _GSM_ESCAPED for character in message):
+        return _packed([2 if character in _GSM_ESCAPED else 1 for character in message], 160, 153)
+    return _packed([len(character.encode("utf-16-le")) // 2 for character in message], 70, 67)
+
+
+def _packed(widths: list[int], alone: int, together: int) -> int:
+    if sum(widths) <= alone:
+        return 1
+    count, room = 0, 0
+    for width in widths:
+        if width > room:
+            count, room = count + 1, together
+        room -= width
+    return count
