@@ -9,7 +9,7 @@ from chalice.app import AuthRequest
 from chalicelib import RELEASE, middleware, sms, tasks, web
 from chalicelib.auth import SMS_SCOPE
 from chalicelib.config import settings
-from chalicelib.task import NewTask, TaskChanges, TaskQuery
+from chalicelib.task import BoardQuery, NewTask, TaskChanges, TaskQuery
 from chalicelib.text import Text
 from chalicelib.web import ANY_TYPE, CORS, call
 
@@ -74,6 +74,12 @@ def remove_task(task_id: str) -> Response:
     """Delete a task."""
     tasks.remove(call.user, task_id, call.if_match)
     return web.done()
+
+
+@app.route("/admin/tasks", methods=["GET"], authorizer=users, content_types=ANY_TYPE, cors=CORS)
+def list_board() -> Response:
+    """List the tasks of all users that have a status, oldest first."""
+    return web.listed(tasks.board(call.admin, call.query(BoardQuery)))
 
 
 @app.route("/sms", methods=["POST"], authorizer=machines.with_scopes([SMS_SCOPE]), content_types=ANY_TYPE, cors=CORS)

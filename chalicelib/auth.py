@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from chalicelib.config import settings
-from chalicelib.problems import Unauthorized
+from chalicelib.problems import Forbidden, Unauthorized
 
 SMS_SCOPE = "task-api/sms"
 
@@ -44,6 +44,19 @@ def user(claims: Mapping[str, Any], request_id: str) -> Caller:
     return Caller(sub, request_id)
 
 
+def admin(claims: Mapping[str, Any], request_id: str) -> Caller:
+    """Return the user of an ID token for the web client who is in the group admin; raises Unauthorized, Forbidden.
+
+    The gateway writes groups as `a,b`, others as `[a b]` or as a list; no name of a group has any of these characters.
+    """
+    caller = user(claims, request_id)
+    groups = claims.get("cognito:groups", "")
+    words = groups if isinstance(groups, list) else re.split(r"[][, ]+", str(groups))
+    if "admin" not in words:
+        raise Forbidden
+    return caller
+
+
 def machine(claims: Mapping[str, Any], request_id: str, busy_until: int) -> Machine:
     """Return the machine of an access token with the scope for texts; raises Unauthorized.
 
@@ -61,12 +74,15 @@ def username(claims: Mapping[str, Any]) -> str:
 
     The two kinds have their audience and their name in claims of their own; a machine has no name.
     """
-    audience, name = {"id": ("aud", "cognito:username"), "access": ("client_id", "username")}.get(
-        claims.get("token_use", ""), ("", "")
-    )
-    if claims.get(audience) != settings.web_client_id or not isinstance(claims.get(name), str):
+    if claims.get("token_use") == "id":
+        audience, name = claims.get("aud"), claims.get("cognito:username")
+    elif claims.get("token_use") == "access":
+        audience, name = claims.get("client_id"), claims.get("username")
+    else:
         raise Unauthorized
-    return str(claims[name])
+    if audience != settings.web_client_id or not isinstance(name, str):
+        raise Unauthorized
+    return name
 
 
 def claims(context: Mapping[str, Any], authorization: str) -> Mapping[str, Any]:

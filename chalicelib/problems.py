@@ -5,6 +5,7 @@ Problem                       type urn:problem:...    status
 ├── InvalidCursor             invalid-cursor          400
 ├── IdempotencyKeyRequired    idempotency-key-required 400
 ├── Unauthorized              unauthorized            401
+├── Forbidden                 forbidden               403
 ├── NotFound                  not-found               404
 ├── MethodNotAllowed          method-not-allowed      405
 ├── Conflict                  conflict                409
@@ -85,6 +86,12 @@ class Unauthorized(Problem):
         super().__init__(
             "Send a valid, unexpired token in the Authorization header.", headers={"WWW-Authenticate": "Bearer"}
         )
+
+
+class Forbidden(Problem):
+    """Somebody whose token is for this route, but who may not use it."""
+
+    status, slug, title = 403, "forbidden", "This is for admins"
 
 
 class NotFound(Problem):

@@ -15,7 +15,7 @@ from msgspec import structs
 from chalicelib.auth import Caller, Machine
 from chalicelib.config import settings
 from chalicelib.idempotency import RETENTION, Key
-from chalicelib.task import Task
+from chalicelib.task import OwnedTask, Task
 
 UNDATED = "~"  # stands for no due date, behind all dates
 
@@ -55,7 +55,12 @@ def counter_key(name: str, window: str) -> dict[str, Any]:
 def index_keys(task_id: str, status: str, due_at: str) -> dict[str, str]:
     """Return those index keys of a task that a change of it moves; the status is spread over the shards of the board."""
     shard = crc32(task_id.encode()) % settings.board_shards
-    return {"LSI1SK": f"{status}#{due_at}#{task_id}", "GSI1PK": f"STATUS#{status}#{shard}"}
+    return {"LSI1SK": f"{status}#{due_at}#{task_id}", "GSI1PK": board_partition(status, shard)}
+
+
+def board_partition(status: str, shard: int) -> str:
+    """Return the partition of GSI1 with one share of the tasks of one status."""
+    return f"STATUS#{status}#{shard}"
 
 
 def due_position(task: Task) -> str:
@@ -63,11 +68,16 @@ def due_position(task: Task) -> str:
     return f"{task.due_at or UNDATED}#{task.task_id}"
 
 
+def age_position(task: Task) -> str:
+    """Return where a task stands among those of its status over all owners: its GSI1SK."""
+    return f"{task.created_at}#{task.task_id}"
+
+
 def row(caller: Caller, task: Task) -> dict[str, Any]:
     """Return the item that holds a task, signed with the id of the request that writes it."""
     strings = {name: text(name, value) for name, value in structs.asdict(task).items() if name != "version"}
     strings |= index_keys(task.task_id, task.status, strings["due_at"])
-    strings |= {"GSI1SK": f"{task.created_at}#{task.task_id}", "write": caller.request_id}
+    strings |= {"GSI1SK": age_position(task), "write": caller.request_id}
     typed = {name: {"S": value} for name, value in strings.items()}
     return task_key(caller, task.task_id) | typed | {"version": {"N": str(task.version)}}
 
@@ -84,3 +94,8 @@ def task(item: Mapping[str, Any]) -> Task:
     strings = {name: item[name]["S"] for name in Task.__struct_fields__ if name != "version"}
     due_at = None if strings["due_at"] == UNDATED else strings["due_at"]
     return Task(**strings | {"due_at": due_at}, version=int(item["version"]["N"]))
+
+
+def owned_task(item: Mapping[str, Any]) -> OwnedTask:
+    """Return the task in an item, with its owner."""
+    return OwnedTask(**structs.asdict(task(item)), owner=item["PK"]["S"].removeprefix("USER#"))

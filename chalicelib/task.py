@@ -113,10 +113,24 @@ class TaskQuery(Struct, frozen=True):
     cursor: str | None = None
 
 
+class OwnedTask(Task, frozen=True):
+    """A task as an admin sees it: with the `sub` of its owner."""
+
+    owner: str
+
+
+class BoardQuery(Struct, frozen=True):
+    """Which tasks of all owners to list: those of one status, oldest first."""
+
+    status: Status
+    limit: Limit = Limit(25)
+    cursor: str | None = None
+
+
 class Page(Struct, frozen=True):
     """Part of a list; `next_cursor` leads to the rest and is None exactly when nothing follows."""
 
-    tasks: list[Task]
+    tasks: list[Task] | list[OwnedTask]
     count: int
     next_cursor: str | None
 

@@ -4,7 +4,7 @@ from chalicelib import cursor, rows, table
 from chalicelib.auth import Caller
 from chalicelib.idempotency import Key
 from chalicelib.problems import Invalid, KeyReused, NotFound, VersionMismatch
-from chalicelib.task import NewTask, Page, Task, TaskChanges, TaskQuery, is_task_id, new_task_id, now, timestamp
+from chalicelib.task import BoardQuery, NewTask, Page, Task, TaskChanges, TaskQuery, is_task_id, new_task_id, now, timestamp
 
 
 def create(caller: Caller, new: NewTask, key: Key | None) -> tuple[Task, bool]:
@@ -61,6 +61,16 @@ def page(caller: Caller, query: TaskQuery) -> Page:
         return Page(tasks, len(tasks), None)
     last = tasks[-1].task_id if query.status is None else rows.due_position(tasks[-1])
     return Page(tasks, len(tasks), cursor.seal(last, *scope))
+
+
+def board(admin: Caller, query: BoardQuery) -> Page:
+    """Return one page of the tasks of all owners that have a status, oldest first; raises InvalidCursor."""
+    scope = (admin.sub, "board", query.status)
+    position = None if query.cursor is None else cursor.unseal(query.cursor, *scope)
+    found = table.oldest(query.status, position, query.limit + 1)
+    tasks = found[: query.limit]
+    following = cursor.seal(rows.age_position(tasks[-1]), *scope) if len(found) > len(tasks) else None
+    return Page(tasks, len(tasks), following)
 
 
 def _refuse_bounds(query: TaskQuery) -> None:

@@ -31,7 +31,7 @@ CORS = CORSConfig(
 ANY_TYPE: list[str] = []
 """Chalice lets `text/plain; application/json` pass and refuses a type where there is no body, so the type is judged here."""
 
-_LISTS = {("GET", "/tasks")}
+_LISTS = {("GET", "/tasks"), ("GET", "/admin/tasks")}
 _LARGEST_BODY = 64 * 1024
 
 
@@ -55,6 +55,11 @@ class Call(threading.local):
         return auth.user(self._claims(), self.id)
 
     @property
+    def admin(self) -> Caller:
+        """The signed-in user, who is an admin; raises Unauthorized, Forbidden, Unavailable."""
+        return auth.admin(self._claims(), self.id)
+
+    @property
     def machine(self) -> Machine:
         """The machine with the scope for texts; raises Unauthorized, Unavailable, Invalid."""
         context = cast("Any", self.request.lambda_context)
@@ -66,11 +71,13 @@ class Call(threading.local):
         """The name of the user, whichever kind of token came; raises Unauthorized, Unavailable."""
         context = self.request.context
         if auth.behind_the_gateway(context):
-            admitted = context.get("authorizer") or {}
-            if "username" not in admitted:
-                raise Unauthorized
-            return str(admitted["username"])
-        return auth.username(auth.verified(self._header("authorization") or ""))
+            name = (context.get("authorizer") or {}).get("username")
+        else:
+            name = auth.username(auth.verified(self._header("authorization") or ""))
+        if name is None:
+            raise Unauthorized
+        self._refuse_parameters()
+        return str(name)
 
     def body(self, wanted: type[Checked]) -> Checked:
         """Return the body as this type; raises Malformed, BodyTooLarge, UnsupportedMediaType, Invalid."""
@@ -117,9 +124,13 @@ class Call(threading.local):
 
     def _claims(self) -> Mapping[str, Any]:
         claims = auth.claims(self.request.context, self._header("authorization") or "")
-        if (self.request.method, self.request.path) not in _LISTS:
-            self.query(msgspec.Struct)  # a route without parameters refuses them too, once it knows its caller
+        self._refuse_parameters()
         return claims
+
+    def _refuse_parameters(self) -> None:
+        """Refuse them where a route knows none, once the caller is known."""
+        if (self.request.method, self.request.path) not in _LISTS:
+            self.query(msgspec.Struct)
 
     @cached_property
     def _json(self) -> object:

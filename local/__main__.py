@@ -1,4 +1,4 @@
-"""What a developer asks the local AWS for: python -m local run | env | signup <e-mail> | token <user> | machine-token | inbox."""
+"""What a developer asks the local AWS for: `python -m local --help` lists it."""
 
 import argparse
 import os

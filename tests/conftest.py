@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -23,8 +24,17 @@ os.environ |= {
     "TABLE_NAME": TABLE,
     "USER_POOL_ARN": pool.ARN,
     "WEB_CLIENT_ID": pool.WEB_CLIENT,
+    "MACHINE_CLIENT_IDS": f"another,{pool.MACHINE_CLIENT}",
     "WEB_ORIGIN": "http://localhost:3000",
     "BOARD_SHARDS": "8",
+    "SMS_COUNTRIES": "US,GB",
+    "SMS_PER_CLIENT_AND_MINUTE": "5",
+    "SMS_PER_NUMBER_AND_HOUR": "3",
+    "SMS_PARTS_PER_DAY": "1000",
+    "SMS_MAX_PARTS": "4",
+    "SMS_SENDER_ID": "Tasks",
+    "SMS_TYPE": "Transactional",
+    "SMS_MAX_PRICE": "0.10",
 }
 
 _aws = moto.mock_aws()
@@ -33,7 +43,10 @@ _serving = pool.serving()
 KEY_SERVER = _serving.__enter__()
 os.environ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"] = KEY_SERVER.url
 
+from msgspec import structs  # noqa: E402
+
 from chalicelib import table, tokens  # noqa: E402 - the settings come first
+from chalicelib.config import settings  # noqa: E402
 from tests.people import Person  # noqa: E402
 
 
@@ -82,6 +95,21 @@ def alice() -> Person:
 def bob() -> Person:
     """Somebody else."""
     return Person()
+
+
+@pytest.fixture
+def admin() -> Person:
+    """Somebody in the group admin."""
+    return Person(claims={"cognito:groups": ["editors", "admin"]})
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Person:
+    """Return a machine that may send texts, and that nothing has been counted against."""
+    client_id = "machine" + secrets.token_hex(9)
+    monkeypatch.setattr("chalicelib.auth.settings", structs.replace(settings, machine_client_ids=f"another,{client_id}"))
+    claims = pool.machine_claims(client_id)
+    return Person(f"Bearer {pool.token(claims, 'for-access')}")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ Fault = Callable[[AWSRequest], AWSResponse | None]
 
 
 @contextmanager
-def network(*faults: Fault) -> Iterator[list[str]]:
+def network(*faults: Fault, client: Any = None) -> Iterator[list[str]]:
     """Do this to the attempts that follow, one each, and let the rest pass; gives the operations as they were attempted."""
     attempts: list[str] = []
     waiting = list(reversed(faults))
@@ -35,7 +35,7 @@ def network(*faults: Fault) -> Iterator[list[str]]:
         finally:
             busy = False
 
-    events: Any = table.dynamodb.meta.events
+    events: Any = (client or table.dynamodb).meta.events
     events.unregister("before-send", botocore_stubber)  # botocore asks every handler, and moto writes what it is asked
     events.register("before-send", meet)
     try:
@@ -60,13 +60,13 @@ def lost_before(request: AWSRequest) -> AWSResponse:
     raise ConnectionClosedError(endpoint_url=str(request.url))
 
 
-def lost_after(then: Callable[[], Any] = lambda: None) -> Fault:
+def lost_after(then: Callable[[], Any] = lambda: None, error: Exception | None = None) -> Fault:
     """Lose the answer: all is written, and then something else happens before the next attempt."""
 
     def fault(request: AWSRequest) -> AWSResponse:
         _moto(request)
         elsewhere(then)
-        raise ConnectionClosedError(endpoint_url=str(request.url))
+        raise error or ConnectionClosedError(endpoint_url=str(request.url))
 
     return fault
 

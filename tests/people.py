@@ -41,11 +41,10 @@ class Answer(NamedTuple):
 class Person:
     """Calls with an ID token of their own: alice("PATCH", path, {...}, If_Match=tag)."""
 
-    def __init__(self, authorization: object = _SIGNED_IN) -> None:
+    def __init__(self, authorization: object = _SIGNED_IN, claims: dict[str, Any] | None = None) -> None:
         self.sub = str(uuid.uuid4())
-        self.authorization = (
-            f"Bearer {pool.token(pool.id_claims(self.sub))}" if authorization is _SIGNED_IN else authorization
-        )
+        token = pool.token(pool.id_claims(self.sub, **claims or {}))
+        self.authorization = f"Bearer {token}" if authorization is _SIGNED_IN else authorization
 
     def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send a body as it is if it is bytes, else as JSON."""

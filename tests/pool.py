@@ -16,6 +16,7 @@ REGION = "eu-central-1"
 POOL_ID = f"{REGION}_Pool12345"
 ARN = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{POOL_ID}"
 ISSUER = f"https://cognito-idp.{REGION}.amazonaws.com/{POOL_ID}"
+MACHINE_CLIENT = "7machine8client9of0the1stage"
 WEB_CLIENT = "1web2client3of4the5stage6"
 
 KEYS = {
@@ -50,16 +51,18 @@ def id_claims(sub: str | None = None, **changes: Any) -> dict[str, Any]:
 
 def access_claims(sub: str | None = None, **changes: Any) -> dict[str, Any]:
     """Return what an access token of a user says."""
-    scope = "aws.cognito.signin.user.admin"
-    access = {
+    access = dict.fromkeys(["aud", "email", "email_verified", "cognito:username"]) | {
         "token_use": "access",
         "client_id": WEB_CLIENT,
-        "scope": scope,
-        "aud": None,
-        "email": None,
-        "email_verified": None,
+        "scope": "aws.cognito.signin.user.admin",
+        "username": sub or "somebody",
     }
     return id_claims(sub, **access | changes)
+
+
+def machine_claims(client_id: str = MACHINE_CLIENT, **changes: Any) -> dict[str, Any]:
+    """Return what an access token from client credentials says."""
+    return access_claims(client_id, **{"client_id": client_id, "scope": "task-api/sms", "username": None} | changes)
 
 
 def token(claims: dict[str, Any], kid: str = "for-id", **header: Any) -> str:
