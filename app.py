@@ -79,7 +79,7 @@ def remove_task(task_id: str) -> Response:
 @app.route("/admin/tasks", methods=["GET"], authorizer=users, content_types=ANY_TYPE, cors=CORS)
 def list_board() -> Response:
     """List the tasks of all users that have a status, oldest first."""
-    return web.listed(tasks.board(call.admin, call.query(BoardQuery)))
+    return web.listed(tasks.of_all(call.admin, call.query(BoardQuery)))
 
 
 @app.route("/sms", methods=["POST"], authorizer=machines.with_scopes([SMS_SCOPE]), content_types=ANY_TYPE, cors=CORS)

@@ -4,15 +4,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
+from chalicelib.config import settings
 from chalicelib.problems import Unavailable
 
 # Stated whole, because the defaults differ between the versions of boto3 that Lambda may bring.
 DYNAMODB = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
 # One attempt: SNS does not know a text that it has had already, and a second attempt would send it again.
 SNS = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1})
+
+# On module level and used in plain functions, where Chalice's analyzer finds the calls for the IAM policy.
+dynamodb = boto3.client("dynamodb", region_name=settings.region, config=DYNAMODB)
+sns = boto3.client("sns", region_name=settings.region, config=SNS)
 
 _OUTCOMES = {"ConditionalCheckFailedException", "TransactionCanceledException"}
 

@@ -8,22 +8,20 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
-from chalicelib import aws, table
+from chalicelib import ledger
 from chalicelib.auth import Machine
+from chalicelib.aws import sns
 from chalicelib.config import settings
 from chalicelib.deadline import DeadlineReached
 from chalicelib.idempotency import Key
+from chalicelib.ledger import Counter
 from chalicelib.problems import Conflict, Invalid, KeyReused, Problem, TooManyRequests, Unavailable
-from chalicelib.table import Counter
 from chalicelib.text import Receipt, Text, country, parts
 
 _REFUSED = 4  # the hundreds of the status
 _UNKNOWN = Receipt(None, "unknown")
-
-sns = boto3.client("sns", region_name=settings.region, config=aws.SNS)
 
 
 def send(machine: Machine, key: Key, text: Text) -> tuple[Receipt, bool]:
@@ -35,18 +33,18 @@ def send(machine: Machine, key: Key, text: Text) -> tuple[Receipt, bool]:
     size = _checked(text)
     now = int(time.time())
     counters = _counters(machine, text.to, size, now)
-    earlier = table.reserve(machine, key, counters, now)
+    earlier = ledger.reserve(machine, key, counters, now)
     if earlier is not None:
         return _replayed(earlier, key, now), True
     try:
         message_id = _published(text)
     except Problem:
-        table.release(machine, key, counters)
+        ledger.release(machine, key, counters)
         raise
     except DeadlineReached:
         return _UNKNOWN, False  # which is what the reservation tells when this call is over
     try:
-        table.settle(machine, key, message_id or "")
+        ledger.settle(machine, key, message_id or "")
     except (Unavailable, DeadlineReached):
         return _UNKNOWN, False  # what cannot be told again tomorrow is not told today
     return _receipt(message_id), False

@@ -1,45 +1,20 @@
-"""The one table: one function for each access pattern, on the keys of rows.py.
+"""The tasks of a user: one function for each access pattern, on the keys of rows.py.
 
-Each write is one conditional write or one transaction, and leaves in `write` the id of the request that made it, so that
-a retry inside the SDK which meets its own earlier success can tell. The calls stand in plain functions, on one client at
-module level, because Chalice's analyzer reads the IAM policy off them.
+Each write is one conditional write, and leaves in `write` the id of the request that made it, so that a retry inside the
+SDK which meets its own earlier success can tell.
 """
 
-import random
-import time
-from concurrent.futures import ThreadPoolExecutor
-from heapq import merge
-from itertools import islice, repeat
-from typing import Any, cast
+from typing import Any
 
-import boto3
 from botocore.exceptions import ClientError
-from msgspec import UNSET, Struct, structs
+from msgspec import UNSET, structs
 
 from chalicelib import aws, rows
-from chalicelib.auth import Caller, Machine
+from chalicelib.auth import Caller
+from chalicelib.aws import dynamodb
 from chalicelib.config import settings
-from chalicelib.idempotency import Key
-from chalicelib.problems import Conflict, InvalidCursor, NotFound, Problem, Unavailable, VersionMismatch
-from chalicelib.task import OwnedTask, Task, TaskChanges, is_task_id, timestamp
-
-_BATCH = 100  # keys that one BatchGetItem takes
-_SIDE_BY_SIDE = ThreadPoolExecutor(max_workers=8)  # not in a `with`, which would wait for its threads past every deadline
-_TIMESTAMP = len("2030-01-31T09:00:00.000Z")
-_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds before a transaction that met another is tried again
-
-dynamodb = boto3.client("dynamodb", region_name=settings.region, config=aws.DYNAMODB)
-
-
-class Counter(Struct, frozen=True):
-    """What a call counts against: `amount` more of at most `limit`, in a window that `ends` at that second of the epoch."""
-
-    name: str
-    window: str
-    amount: int
-    limit: int
-    ends: int
-    exceeded: Problem
+from chalicelib.problems import InvalidCursor, NotFound, Unavailable, VersionMismatch
+from chalicelib.task import Task, TaskChanges, is_task_id, timestamp
 
 
 def create(caller: Caller, task: Task) -> None:
@@ -56,125 +31,6 @@ def create(caller: Caller, task: Task) -> None:
     except ClientError as error:
         if not aws.retried(error):  # the id is new: only an earlier attempt of this very call can have written it
             raise Unavailable from error
-
-
-def create_once(caller: Caller, task: Task, key: Key, moment: int) -> dict[str, str] | None:
-    """Write a new task unless its key was used in the last 24 hours: then write nothing and return what that left.
-
-    Raises Conflict while another call with the key is running, and Unavailable.
-    """
-    now = moment // 1_000_000_000
-    record = rows.record(caller, "tasks", key, now, task_id=task.task_id, created_at=task.created_at)
-    put = {"Put": {"TableName": settings.table_name, "Item": rows.row(caller, task)}}
-    return _once(record, [(put, Unavailable())], caller.request_id, now)
-
-
-def reserve(machine: Machine, key: Key, counters: list[Counter], now: int) -> dict[str, str] | None:
-    """Count a text unless its key was used in the last 24 hours: then count nothing and return what that left.
-
-    Raises the problem of the first counter that would exceed its limit, Conflict, Unavailable; then nothing is counted.
-    """
-    for counter in counters:
-        if counter.amount > counter.limit:
-            raise counter.exceeded
-    record = rows.record(machine, "sms", key, now, busy_until=str(machine.busy_until))
-    return _once(record, [(_counted(counter, 1), counter.exceeded) for counter in counters], machine.request_id, now)
-
-
-def settle(machine: Machine, key: Key, message_id: str) -> None:
-    """Record the id of the text that this very call reserved and sent; raises Unavailable."""
-    with aws.outcomes():
-        answer = dynamodb.update_item(
-            TableName=settings.table_name,
-            Key=rows.record_key(machine, "sms", key),
-            UpdateExpression="SET #message_id = :message_id",
-            ConditionExpression="#write = :write",
-            ExpressionAttributeNames={"#message_id": "message_id", "#write": "write"},
-            ExpressionAttributeValues={":message_id": {"S": message_id}, ":write": {"S": machine.request_id}},
-            ReturnConsumedCapacity="TOTAL",
-        )
-    aws.theirs(answer)
-
-
-def release(machine: Machine, key: Key, counters: list[Counter]) -> None:
-    """Give back key and limits of a text that was not sent; raises Unavailable."""
-    mine = {":write": {"S": machine.request_id}}
-    forgotten = {
-        "TableName": settings.table_name,
-        "Key": rows.record_key(machine, "sms", key),
-        "ConditionExpression": "#write = :write",
-        "ExpressionAttributeNames": {"#write": "write"},
-        "ExpressionAttributeValues": mine,
-    }
-    _transact([{"Delete": forgotten}, *(_counted(counter, -1) for counter in counters)])
-
-
-def _once(
-    record: dict[str, Any], others: list[tuple[dict[str, Any], Problem]], write: str, now: int
-) -> dict[str, str] | None:
-    """Write a record with what belongs to it, unless there is one already that has not expired: return that.
-
-    Each of the others brings the problem to raise if its own condition fails.
-    """
-    first = {
-        "TableName": settings.table_name,
-        "Item": record,
-        # DynamoDB deletes what has expired within days, not at once.
-        "ConditionExpression": "attribute_not_exists(PK) OR expires_at <= :now",
-        "ExpressionAttributeValues": {":now": {"N": str(now)}},
-        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-    }
-    reasons = _transact([{"Put": first}, *(item for item, _ in others)])
-    if reasons is None:
-        return None
-    earlier = reasons[0].get("Item")
-    if earlier is not None:
-        return None if earlier["write"]["S"] == write else rows.plain(earlier)
-    for (_, problem), reason in zip(others, reasons[1:], strict=True):
-        if reason.get("Code") == "ConditionalCheckFailed":
-            raise problem
-    raise Unavailable
-
-
-def _transact(items: list[Any]) -> list[Any] | None:
-    """Write all the items or none; return None, or the reasons for which a condition refused them.
-
-    Raises Conflict where the first one keeps meeting other transactions, Unavailable where another does, and otherwise.
-    """
-    conflict: Problem = Unavailable()
-    for pause in _PAUSES:
-        try:
-            with aws.outcomes():
-                answer = dynamodb.transact_write_items(TransactItems=items, ReturnConsumedCapacity="TOTAL")
-            aws.theirs(answer)
-        except ClientError as error:
-            reasons: list[Any] = cast("Any", error.response).get("CancellationReasons", [])
-            codes = [reason.get("Code") for reason in reasons]
-            if "ConditionalCheckFailed" in codes:
-                return reasons
-            if "TransactionConflict" not in codes:
-                raise Unavailable from error
-            conflict = Conflict() if codes[0] == "TransactionConflict" else Unavailable()
-            time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads the callers, guards nothing
-        else:
-            return None
-    raise conflict
-
-
-def _counted(counter: Counter, sign: int) -> dict[str, Any]:
-    """Return the write that counts up, while there is room, or down again."""
-    values = {":amount": {"N": str(sign * counter.amount)}, ":ends": {"N": str(counter.ends)}}
-    update: dict[str, Any] = {
-        "TableName": settings.table_name,
-        "Key": rows.counter_key(counter.name, counter.window),
-        "UpdateExpression": "SET #expires_at = :ends ADD #count :amount",
-        "ExpressionAttributeNames": {"#expires_at": "expires_at", "#count": "count"},
-        "ExpressionAttributeValues": values,
-    }
-    if sign > 0:
-        update["ConditionExpression"] = "attribute_not_exists(PK) OR #count <= :room"
-        values[":room"] = {"N": str(counter.limit - counter.amount)}
-    return {"Update": update}
 
 
 def get(caller: Caller, task_id: str) -> Task:
@@ -327,63 +183,6 @@ def soonest_due(
             raise InvalidCursor
         query["ExclusiveStartKey"] = rows.task_key(caller, task_id) | {"LSI1SK": {"S": f"{status}#{position}"}}
     return _query(query, limit)
-
-
-def oldest(status: str, position: str | None, limit: int) -> list[OwnedTask]:
-    """Return so many tasks of one status over all owners, oldest first, from behind a position.
-
-    Each shard is asked for as many as could be wanted of it, all side by side; what they give is merged, and the tasks are
-    fetched, since the index holds keys alone and may lag: an entry whose task has moved on is left out, and the next one
-    takes its place. Raises InvalidCursor, Unavailable.
-    """
-    created_at, _, task_id = (position or "").partition("#")
-    if position is not None and not (len(created_at) == _TIMESTAMP and is_task_id(task_id)):
-        raise InvalidCursor
-    found: list[OwnedTask] = []
-    while True:
-        wanted = limit - len(found)
-        shards = range(settings.board_shards)
-        several = _SIDE_BY_SIDE.map(_shard, repeat(status), shards, repeat(position), repeat(wanted))
-        entries = list(islice(merge(*several, key=_age), wanted))
-        tasks = _fetched(entries)
-        found += [task for entry in entries if (task := tasks.get(entry["SK"]["S"])) and task.status == status]
-        if len(found) == limit or len(entries) < wanted:
-            return found
-        position = _age(entries[-1])
-
-
-def _shard(status: str, shard: int, position: str | None, limit: int) -> list[dict[str, Any]]:
-    query: dict[str, Any] = {
-        "KeyConditionExpression": "GSI1PK = :partition",
-        "ExpressionAttributeValues": {":partition": {"S": rows.board_partition(status, shard)}},
-    }
-    if position is not None:
-        query["KeyConditionExpression"] += " AND GSI1SK > :position"
-        query["ExpressionAttributeValues"][":position"] = {"S": position}
-    with aws.outcomes():
-        answer = dynamodb.query(
-            TableName=settings.table_name, IndexName="GSI1", Limit=limit, ReturnConsumedCapacity="TOTAL", **query
-        )
-    entries: list[dict[str, Any]] = aws.theirs(answer)["Items"]
-    return entries
-
-
-def _age(entry: dict[str, Any]) -> str:
-    return str(entry["GSI1SK"]["S"])
-
-
-def _fetched(entries: list[dict[str, Any]]) -> dict[str, OwnedTask]:
-    found: dict[str, OwnedTask] = {}
-    waiting = [{"PK": entry["PK"], "SK": entry["SK"]} for entry in entries]
-    while waiting:
-        request: Any = {settings.table_name: {"Keys": waiting[:_BATCH], "ConsistentRead": True}}
-        with aws.outcomes():
-            answer = aws.theirs(dynamodb.batch_get_item(RequestItems=request, ReturnConsumedCapacity="TOTAL"))
-        for item in answer["Responses"].get(settings.table_name, []):
-            found[item["SK"]["S"]] = rows.owned_task(item)
-        unprocessed = answer["UnprocessedKeys"].get(settings.table_name, {}).get("Keys", [])
-        waiting = unprocessed + waiting[_BATCH:]
-    return found
 
 
 def _query(query: dict[str, Any], limit: int) -> list[Task]:

@@ -1,6 +1,6 @@
 """What a caller can do with tasks: create, read, page, change, remove."""
 
-from chalicelib import cursor, rows, table
+from chalicelib import board, cursor, ledger, rows, table
 from chalicelib.auth import Caller
 from chalicelib.idempotency import Key
 from chalicelib.problems import Invalid, KeyReused, NotFound, VersionMismatch
@@ -14,7 +14,7 @@ def create(caller: Caller, new: NewTask, key: Key | None) -> tuple[Task, bool]:
     if key is None:
         table.create(caller, task)
         return task, False
-    earlier = table.create_once(caller, task, key, moment)
+    earlier = ledger.create_task(caller, task, key, moment)
     if earlier is None:
         return task, False
     if earlier["fingerprint"] != key.fingerprint:
@@ -63,11 +63,11 @@ def page(caller: Caller, query: TaskQuery) -> Page:
     return Page(tasks, len(tasks), cursor.seal(last, *scope))
 
 
-def board(admin: Caller, query: BoardQuery) -> Page:
+def of_all(admin: Caller, query: BoardQuery) -> Page:
     """Return one page of the tasks of all owners that have a status, oldest first; raises InvalidCursor."""
     scope = (admin.sub, "board", query.status)
     position = None if query.cursor is None else cursor.unseal(query.cursor, *scope)
-    found = table.oldest(query.status, position, query.limit + 1)
+    found = board.oldest(query.status, position, query.limit + 1)
     tasks = found[: query.limit]
     following = cursor.seal(rows.age_position(tasks[-1]), *scope) if len(found) > len(tasks) else None
     return Page(tasks, len(tasks), following)

@@ -45,7 +45,7 @@ os.environ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"] = KEY_SERVER.url
 
 from msgspec import structs  # noqa: E402
 
-from chalicelib import table, tokens  # noqa: E402 - the settings come first
+from chalicelib import aws, tokens  # noqa: E402 - the settings come first
 from chalicelib.config import settings  # noqa: E402
 from tests.people import Person  # noqa: E402
 
@@ -68,7 +68,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture(scope="session", autouse=True)
 def _stage() -> Iterator[None]:
-    table.dynamodb.create_table(TableName=TABLE, **table_properties())
+    aws.dynamodb.create_table(TableName=TABLE, **table_properties())
     yield
     _serving.__exit__(None, None, None)
     _aws.stop()

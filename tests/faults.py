@@ -5,16 +5,27 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
+import boto3
+import pytest
 from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError
 from moto.core.models import botocore_stubber
 
-from chalicelib import table
+from chalicelib import aws, board, ledger, table
+from chalicelib.config import settings
 
 Result = TypeVar("Result")
 Fault = Callable[[AWSRequest], AWSResponse | None]
 """What happens to one attempt: an answer, an exception, or None for what moto says."""
+
+
+def use_fresh_client(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make the app use a client of its own for a test, whose quota of retries no other test has used up; return it."""
+    client = boto3.client("dynamodb", region_name=settings.region, config=aws.DYNAMODB)
+    for module in (aws, board, ledger, table):
+        monkeypatch.setattr(module, "dynamodb", client)
+    return client
 
 
 @contextmanager
@@ -35,7 +46,7 @@ def network(*faults: Fault, client: Any = None) -> Iterator[list[str]]:
         finally:
             busy = False
 
-    events: Any = (client or table.dynamodb).meta.events
+    events: Any = (client or aws.dynamodb).meta.events
     events.unregister("before-send", botocore_stubber)  # botocore asks every handler, and moto writes what it is asked
     events.register("before-send", meet)
     try:

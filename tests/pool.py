@@ -60,7 +60,7 @@ def access_claims(sub: str | None = None, **changes: Any) -> dict[str, Any]:
     return id_claims(sub, **access | changes)
 
 
-def machine_claims(client_id: str = MACHINE_CLIENT, **changes: Any) -> dict[str, Any]:
+def machine_claims(client_id: Any = MACHINE_CLIENT, **changes: Any) -> dict[str, Any]:
     """Return what an access token from client credentials says."""
     return access_claims(client_id, **{"client_id": client_id, "scope": "task-api/sms", "username": None} | changes)
 

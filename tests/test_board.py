@@ -1,32 +1,27 @@
 """The board: the tasks of everybody, oldest first, for admins alone."""
 
 import uuid
-from collections.abc import Iterator
 from typing import Any, cast
 
-import boto3
 import pytest
 
-from chalicelib import auth, aws, cursor, table
-from chalicelib.config import settings
+from chalicelib import auth, aws, cursor
 from chalicelib.problems import Forbidden
 from tests import pool
 from tests.conftest import TABLE
-from tests.faults import network, refused
+from tests.faults import network, refused, use_fresh_client
 from tests.people import Person, path_of
 
 BOARD = "/admin/tasks"
 
 
 @pytest.fixture(autouse=True)
-def _nobody_has_tasks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _nobody_has_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Empty the table, since the board shows what every other test has left; and count calls on a client of one's own."""
-    client: Any = boto3.client("dynamodb", region_name=settings.region, config=aws.DYNAMODB)
-    monkeypatch.setattr(table, "dynamodb", client)
+    client: Any = use_fresh_client(monkeypatch)
     for page in client.get_paginator("scan").paginate(TableName=TABLE):
         for item in page["Items"]:
             client.delete_item(TableName=TABLE, Key={"PK": item["PK"], "SK": item["SK"]})
-    yield
 
 
 def test_it_shows_every_owner_and_the_oldest_first(admin: Person, alice: Person, bob: Person) -> None:
@@ -74,7 +69,7 @@ def test_what_is_there_throughout_is_shown_once_while_others_come_and_go(admin: 
 def test_an_entry_whose_task_has_moved_on_is_left_out_and_the_page_is_full(admin: Person, alice: Person) -> None:
     """The index may lag; here rows are changed behind its back."""
     tasks = [alice.creates(str(number)) for number in range(12)]
-    client = cast("Any", table.dynamodb)
+    client = cast("Any", aws.dynamodb)
     for number in (1, 2, 5):
         client.update_item(
             TableName=TABLE,
@@ -90,7 +85,7 @@ def test_an_entry_whose_task_has_moved_on_is_left_out_and_the_page_is_full(admin
 def test_a_page_reads_no_more_for_all_that_is_there(admin: Person, alice: Person) -> None:
     asked: list[Any] = []
     read = []
-    events = cast("Any", table.dynamodb).meta.events
+    events = cast("Any", aws.dynamodb).meta.events
     events.register("provide-client-params.dynamodb.*", lambda params, model, **_: asked.append((model.name, params)))
     events.register("after-call.dynamodb.Query", lambda parsed, **_: read.append(len(parsed["Items"])))
     costs = []
@@ -118,7 +113,7 @@ def test_keys_that_dynamodb_did_not_get_to_are_asked_for_again(admin: Person, al
             held.append(item["SK"]["S"])
             parsed["UnprocessedKeys"] = {TABLE: {"Keys": [{"PK": item["PK"], "SK": item["SK"]}]}}
 
-    cast("Any", table.dynamodb).meta.events.register("after-call.dynamodb.BatchGetItem", hold_back)
+    cast("Any", aws.dynamodb).meta.events.register("after-call.dynamodb.BatchGetItem", hold_back)
     assert admin.titles(BOARD, status="pending") == ["0", "1", "2"]
     assert len(held) == 1
 

@@ -67,7 +67,7 @@ class TestRefused:
         assert Person(made())("GET", "/hello").problem == (401, "unauthorized")
 
     def test_by_the_authorizer_with_the_one_text_that_becomes_a_401(self, made: Callable[[], str]) -> None:
-        with pytest.raises(Exception, match="^Unauthorized$"):
+        with pytest.raises(Exception, match=r"^Unauthorized$"):
             authorize(made())
 
 

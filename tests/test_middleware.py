@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app import app
-from chalicelib import table
+from chalicelib import aws
 from tests import pool
 from tests.events import REQUEST_ID, Context, context, event
 from tests.faults import elsewhere, network, refused
@@ -194,7 +194,7 @@ class TestBehindTheGateway:
         claims = pool.id_claims()
         task = json.loads(app(event("POST", claims=claims, body='{"title": "T"}'), Context())["body"])
         key = {"PK": {"S": f"USER#{claims['sub']}"}, "SK": {"S": f"TASK#{task['task_id']}"}}
-        assert table.dynamodb.get_item(TableName="task-api-test", Key=key)["Item"]["write"] == {"S": REQUEST_ID}
+        assert aws.dynamodb.get_item(TableName="task-api-test", Key=key)["Item"]["write"] == {"S": REQUEST_ID}
 
 
 def test_the_test_client_stands_for_the_laptop() -> None:

@@ -6,19 +6,17 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-import boto3
 import pytest
 from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sns.models import sns_backends
 from msgspec import structs
 
-from chalicelib import aws, sms, table
+from chalicelib import aws
 from chalicelib.config import settings
 from chalicelib.text import country, parts
 from tests import pool
 from tests.conftest import TABLE
-from tests.faults import answered, lost_after, lost_before, network, refused
+from tests.faults import answered, lost_after, lost_before, network, refused, use_fresh_client
 from tests.people import Answer, Person
 from tests.pool import access_claims, id_claims, machine_claims, token
 
@@ -33,15 +31,15 @@ def _a_minute_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time() // 86400 * 86400 + 43210
     monkeypatch.setattr("chalicelib.sms.time.time", lambda: now)
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    monkeypatch.setattr(table, "dynamodb", boto3.client("dynamodb", region_name=settings.region, config=aws.DYNAMODB))
-    for item in cast("Any", table.dynamodb).scan(TableName=TABLE)["Items"]:
+    use_fresh_client(monkeypatch)
+    for item in cast("Any", aws.dynamodb).scan(TableName=TABLE)["Items"]:
         if item["PK"]["S"].startswith("LIMIT#"):
-            table.dynamodb.delete_item(TableName=TABLE, Key={"PK": item["PK"], "SK": item["SK"]})
+            aws.dynamodb.delete_item(TableName=TABLE, Key={"PK": item["PK"], "SK": item["SK"]})
 
 
 def sent() -> list[tuple[str, str]]:
     """Return all texts that went out, in order: number and message."""
-    messages = sns_backends[DEFAULT_ACCOUNT_ID][settings.region].sms_messages
+    messages = sns_backends["123456789012"][settings.region].sms_messages
     return [(number, text) for number, text in messages.values()]
 
 
@@ -77,7 +75,7 @@ class TestSending:
 
     def test_sender_kind_and_price_come_from_the_stage(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
         asked: list[Any] = []
-        cast("Any", sms.sns).meta.events.register(
+        cast("Any", aws.sns).meta.events.register(
             "provide-client-params.sns.Publish", lambda params, **_: asked.append(params)
         )
         body = text()
@@ -93,7 +91,7 @@ class TestSending:
     def test_an_empty_sender_is_none(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[Any] = []
         monkeypatch.setattr("chalicelib.sms.settings", structs.replace(settings, sms_sender_id=""))
-        cast("Any", sms.sns).meta.events.register(
+        cast("Any", aws.sns).meta.events.register(
             "provide-client-params.sns.Publish", lambda params, **_: asked.append(params)
         )
         send(machine, text())
@@ -233,7 +231,7 @@ class TestSameKey:
         def dies(_request: object) -> None:
             raise SystemExit  # as a function does that is stopped
 
-        with network(dies, client=sms.sns), pytest.raises(SystemExit):
+        with network(dies, client=aws.sns), pytest.raises(SystemExit):
             send(machine, body, "k")
         assert send(machine, body, "k").problem == (409, "conflict")
         later = time.time() + 11
@@ -263,7 +261,7 @@ class TestWhatSnsSays:
         self, machine: Person, outbox: list[tuple[str, str]], fault: Exception
     ) -> None:
         body = text()
-        with network(lost_after(error=fault), client=sms.sns) as attempts:
+        with network(lost_after(error=fault), client=aws.sns) as attempts:
             answer = send(machine, body, "k")
             again = send(machine, body, "k")
         assert attempts == ["Publish"]
@@ -275,7 +273,7 @@ class TestWhatSnsSays:
         self, machine: Person, outbox: list[tuple[str, str]], fault: Any
     ) -> None:
         body = text()
-        with network(fault, client=sms.sns) as attempts:
+        with network(fault, client=aws.sns) as attempts:
             answer = send(machine, body, "k")
             again = send(machine, body, "k")
         assert attempts == ["Publish"]
@@ -292,7 +290,7 @@ class TestWhatSnsSays:
     ) -> None:
         body = text()
         refusal = f"<ErrorResponse><Error><Code>{code}</Code><Message>{body['to']} is bad</Message></Error></ErrorResponse>"
-        with network(*[answered(status, refusal.encode())] * 9, client=sms.sns) as attempts:
+        with network(*[answered(status, refusal.encode())] * 9, client=aws.sns) as attempts:
             for _ in range(9):
                 answer = send(machine, body, "k")
                 assert answer.problem == problem
@@ -310,7 +308,7 @@ class TestWhatSnsSays:
         def unreachable(_request: object) -> None:
             raise error
 
-        with network(unreachable, client=sms.sns) as attempts:
+        with network(unreachable, client=aws.sns) as attempts:
             assert send(machine, body, "k").problem == UNAVAILABLE
         assert attempts == ["Publish"]
         assert send(machine, body, "k").json["status"] == "sent"
@@ -325,7 +323,7 @@ class TestWhatSnsSays:
             while True:
                 pass
 
-        with network(hangs, client=sms.sns):
+        with network(hangs, client=aws.sns):
             answer = send(machine, text(), "k")
         assert (answer.status, answer.json) == (202, UNKNOWN)
         assert outbox == []
@@ -377,7 +375,7 @@ class TestWhatDynamoDbSays:
 def test_neither_number_nor_message_is_kept(machine: Person) -> None:
     body = text(message="private words")
     send(machine, body)
-    kept = json.dumps(cast("Any", table.dynamodb).scan(TableName=TABLE)["Items"])
+    kept = json.dumps(cast("Any", aws.dynamodb).scan(TableName=TABLE)["Items"])
     assert body["to"] not in kept
     assert "private words" not in kept
 

@@ -5,14 +5,12 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
-import boto3
 import pytest
 from botocore.exceptions import ParamValidationError
 
-from chalicelib import aws, cursor, table
-from chalicelib.config import settings
+from chalicelib import aws, cursor
 from tests.conftest import TABLE
-from tests.faults import Fault, answered, elsewhere, lost_after, lost_before, network, refused
+from tests.faults import Fault, answered, elsewhere, lost_after, lost_before, network, refused, use_fresh_client
 from tests.people import Answer, Person, path_of
 
 UNAVAILABLE = (503, "unavailable")
@@ -52,6 +50,9 @@ OUTAGES: dict[str, Fault] = {
     "a transaction canceled for capacity": refused(
         "TransactionCanceledException", CancellationReasons='[{"Code": "ThrottlingError"}, {"Code": "None"}]'
     ),
+    "a transaction refused for a record that is not shown": refused(
+        "TransactionCanceledException", CancellationReasons='[{"Code": "ConditionalCheckFailed"}, {"Code": "None"}]'
+    ),
     "a transaction canceled without a reason": refused("TransactionCanceledException"),
 }
 
@@ -59,7 +60,7 @@ OUTAGES: dict[str, Fault] = {
 def rows_of(person: Person) -> list[dict[str, Any]]:
     """Return the rows of a person."""
     query = {"KeyConditionExpression": "PK = :pk", "ExpressionAttributeValues": {":pk": {"S": f"USER#{person.sub}"}}}
-    rows: list[dict[str, Any]] = cast("Any", table.dynamodb).query(TableName=TABLE, ConsistentRead=True, **query)["Items"]
+    rows: list[dict[str, Any]] = cast("Any", aws.dynamodb).query(TableName=TABLE, ConsistentRead=True, **query)["Items"]
     return rows
 
 
@@ -67,11 +68,11 @@ def rows_of(person: Person) -> list[dict[str, Any]]:
 def _fresh_client_that_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry at once, with a client whose quota of retries no earlier test has used up."""
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    monkeypatch.setattr(table, "dynamodb", boto3.client("dynamodb", region_name=settings.region, config=aws.DYNAMODB))
+    use_fresh_client(monkeypatch)
 
 
 @pytest.mark.parametrize(("operation", "outage"), [
-    (operation, outage) for operation in OPERATIONS for outage in OUTAGES if "canceled" not in outage or operation == "create once"
+    (operation, outage) for operation in OPERATIONS for outage in OUTAGES if "transaction" not in outage or operation == "create once"
 ])  # fmt: skip
 def test_what_is_no_outcome_is_unavailable_and_changes_nothing(alice: Person, operation: str, outage: str) -> None:
     path = path_of(alice.creates())
@@ -181,7 +182,7 @@ class TestOthersInBetween:
     def test_a_change_that_met_anothers_goes_on_top_of_it_when_it_names_no_version(self, alice: Person) -> None:
         task = alice.creates()
         began = rows_of(alice)[0] | {"updated_at": {"S": "9999-12-31T23:59:59.999Z"}}  # by a clock that is ahead of ours
-        table.dynamodb.put_item(TableName=TABLE, Item=began)
+        aws.dynamodb.put_item(TableName=TABLE, Item=began)
         answer = alice("PATCH", path_of(task), {"title": "x"})
         assert (answer.status, answer.json["version"]) == (200, 2)
 
@@ -215,7 +216,7 @@ class TestOthersInBetween:
         first = alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k")
         (record,) = [row for row in rows_of(alice) if "expires_at" in row]
         assert 86_390 < int(record["expires_at"]["N"]) - time.time() <= 86_400
-        table.dynamodb.put_item(TableName=TABLE, Item=record | {"expires_at": {"N": str(int(time.time()))}})
+        aws.dynamodb.put_item(TableName=TABLE, Item=record | {"expires_at": {"N": str(int(time.time()))}})
         second = alice("POST", "/tasks", {"title": "U"}, Idempotency_Key="k")
         assert second.status == 201
         assert "Idempotency-Replayed" not in second.headers
@@ -253,7 +254,7 @@ class TestCost:
             for _ in range(4):
                 alice.creates(status=status, due_at="2030-01-01T00:00:00Z")
         sent: list[Any] = []
-        table.dynamodb.meta.events.register("provide-client-params.dynamodb.Query", lambda params, **_: sent.append(params))
+        aws.dynamodb.meta.events.register("provide-client-params.dynamodb.Query", lambda params, **_: sent.append(params))
         assert alice("GET", f"/tasks?limit=2{query}").json["count"] == 2
         (request,) = sent
         assert (request["Limit"], request["ConsistentRead"]) == (3, True)
@@ -311,7 +312,7 @@ def test_a_refusal_that_cannot_be_is_no_outcome(alice: Person) -> None:
 
 def test_a_call_that_is_made_wrongly_is_a_fault_of_ours() -> None:
     with pytest.raises(ParamValidationError), aws.outcomes():
-        cast("Any", table.dynamodb).get_item(TableName="abc")
+        cast("Any", aws.dynamodb).get_item(TableName="abc")
 
 
 DUE = "&status=pending&due_after=2030-01-01T00:00:00Z&due_before=2031-01-01T00:00:00Z"

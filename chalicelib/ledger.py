@@ -1,0 +1,152 @@
+"""What happens once, and what is limited: the records of idempotency keys, and counters.
+
+A record is written in one transaction with what it stands for, and leaves when it expires.
+"""
+
+import random
+import time
+from typing import Any, cast
+
+from botocore.exceptions import ClientError
+from msgspec import Struct
+
+from chalicelib import aws, rows
+from chalicelib.auth import Caller, Machine
+from chalicelib.aws import dynamodb
+from chalicelib.config import settings
+from chalicelib.idempotency import Key
+from chalicelib.problems import Conflict, Problem, Unavailable
+from chalicelib.task import Task
+
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds before a transaction that met another is tried again
+
+
+class Counter(Struct, frozen=True):
+    """What a call counts against: `amount` more of at most `limit`, in a window that `ends` at that second of the epoch."""
+
+    name: str
+    window: str
+    amount: int
+    limit: int
+    ends: int
+    exceeded: Problem
+
+
+def create_task(caller: Caller, task: Task, key: Key, moment: int) -> dict[str, str] | None:
+    """Write a new task unless its key was used in the last 24 hours: then write nothing and return what that left.
+
+    Raises Conflict while another call with the key is running, and Unavailable.
+    """
+    now = moment // 1_000_000_000
+    record = rows.record(caller, "tasks", key, now, task_id=task.task_id, created_at=task.created_at)
+    put = {"Put": {"TableName": settings.table_name, "Item": rows.row(caller, task)}}
+    return _once(record, [(put, Unavailable())], caller.request_id, now)
+
+
+def reserve(machine: Machine, key: Key, counters: list[Counter], now: int) -> dict[str, str] | None:
+    """Count a text unless its key was used in the last 24 hours: then count nothing and return what that left.
+
+    Raises the problem of the first counter that would exceed its limit, Conflict, Unavailable; then nothing is counted.
+    """
+    for counter in counters:
+        if counter.amount > counter.limit:
+            raise counter.exceeded
+    record = rows.record(machine, "sms", key, now, busy_until=str(machine.busy_until))
+    return _once(record, [(_counted(counter, 1), counter.exceeded) for counter in counters], machine.request_id, now)
+
+
+def settle(machine: Machine, key: Key, message_id: str) -> None:
+    """Record the id of the text that this very call reserved and sent; raises Unavailable."""
+    with aws.outcomes():
+        answer = dynamodb.update_item(
+            TableName=settings.table_name,
+            Key=rows.record_key(machine, "sms", key),
+            UpdateExpression="SET #message_id = :message_id",
+            ConditionExpression="#write = :write",
+            ExpressionAttributeNames={"#message_id": "message_id", "#write": "write"},
+            ExpressionAttributeValues={":message_id": {"S": message_id}, ":write": {"S": machine.request_id}},
+            ReturnConsumedCapacity="TOTAL",
+        )
+    aws.theirs(answer)
+
+
+def release(machine: Machine, key: Key, counters: list[Counter]) -> None:
+    """Give back key and limits of a text that was not sent; raises Unavailable."""
+    mine = {":write": {"S": machine.request_id}}
+    forgotten = {
+        "TableName": settings.table_name,
+        "Key": rows.record_key(machine, "sms", key),
+        "ConditionExpression": "#write = :write",
+        "ExpressionAttributeNames": {"#write": "write"},
+        "ExpressionAttributeValues": mine,
+    }
+    _transact([{"Delete": forgotten}, *(_counted(counter, -1) for counter in counters)])
+
+
+def _once(
+    record: dict[str, Any], others: list[tuple[dict[str, Any], Problem]], write: str, now: int
+) -> dict[str, str] | None:
+    """Write a record with what belongs to it, unless there is one already that has not expired: return that.
+
+    Each of the others brings the problem to raise if its own condition fails.
+    """
+    first = {
+        "TableName": settings.table_name,
+        "Item": record,
+        # DynamoDB deletes what has expired within days, not at once.
+        "ConditionExpression": "attribute_not_exists(PK) OR expires_at <= :now",
+        "ExpressionAttributeValues": {":now": {"N": str(now)}},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    reasons = _transact([{"Put": first}, *(item for item, _ in others)])
+    if reasons is None:
+        return None
+    earlier = reasons[0].get("Item")
+    if earlier is not None:
+        return None if earlier["write"]["S"] == write else rows.plain(earlier)
+    for (_, problem), reason in zip(others, reasons[1:], strict=True):
+        if reason.get("Code") == "ConditionalCheckFailed":
+            raise problem
+    raise Unavailable
+
+
+def _transact(items: list[Any]) -> list[Any] | None:
+    """Write all the items or none; return None, or the reasons for which a condition refused them.
+
+    Raises Conflict where one that puts a record keeps meeting other transactions, Unavailable where a counter does.
+    """
+    conflict: Problem = Unavailable()
+    for pause in _PAUSES:
+        try:
+            with aws.outcomes():
+                answer = dynamodb.transact_write_items(TransactItems=items, ReturnConsumedCapacity="TOTAL")
+            aws.theirs(answer)
+        except ClientError as error:
+            reasons: list[Any] = cast("Any", error.response).get("CancellationReasons", [])
+            codes = [reason.get("Code") for reason in reasons]
+            if "ConditionalCheckFailed" in codes:
+                return reasons
+            if "TransactionConflict" not in codes:
+                raise Unavailable from error
+            met = [item for item, code in zip(items, codes, strict=True) if code == "TransactionConflict"]
+            conflict = Conflict() if any("Put" in item for item in met) else Unavailable()
+            time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads the callers, guards nothing
+        else:
+            return None
+    raise conflict
+
+
+def _counted(counter: Counter, sign: int) -> dict[str, Any]:
+    """Return the write that counts up, while there is room, or down again."""
+    values = {":amount": {"N": str(sign * counter.amount)}, ":ends": {"N": str(counter.ends)}}
+    update: dict[str, Any] = {
+        "TableName": settings.table_name,
+        "Key": rows.counter_key(counter.name, counter.window),
+        "UpdateExpression": "SET #expires_at = :ends ADD #count :amount",
+        "ExpressionAttributeNames": {"#expires_at": "expires_at", "#count": "count"},
+        "ExpressionAttributeValues": values,
+    }
+    if sign > 0:
+        update["ConditionExpression"] = "attribute_not_exists(PK) OR #count <= :room"
+        values[":room"] = {"N": str(counter.limit - counter.amount)}
+    return {"Update": update}
