@@ -10,10 +10,10 @@ run: .venv/.ready
 	@.venv/bin/python -m local run
 
 test: .venv/.ready
-	.venv/bin/ruff check
-	.venv/bin/ruff format --check
-	.venv/bin/mypy
-	.venv/bin/pytest
+	@.venv/bin/python -m ruff check
+	@.venv/bin/python -m ruff format --check
+	@.venv/bin/python -m mypy
+	@.venv/bin/python -m pytest
 
 .venv/.ready: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed. Name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
@@ -22,10 +22,10 @@ test: .venv/.ready
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-lock:
+lock: .venv/.ready
 	.venv/bin/python -m pip install --quiet uv==0.13.8
-	.venv/bin/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.txt
-	.venv/bin/uv pip compile pyproject.toml --group dev --upgrade -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-dev.txt
+	.venv/bin/python -m uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.txt
+	.venv/bin/python -m uv pip compile pyproject.toml --group dev --upgrade -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-dev.txt
 
 clean:
 	rm -rf .venv .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -13,7 +13,8 @@ from chalicelib.task import BoardQuery, NewTask, TaskChanges, TaskQuery
 from chalicelib.text import Text
 from chalicelib.web import ANY_TYPE, CORS, call
 
-if importlib.util.find_spec("chalice.local"):  # pragma: no branch - on a laptop; Chalice does not ship this part to Lambda
+# On a laptop alone: Chalice does not ship its server to Lambda, nor do we ship ours.
+if importlib.util.find_spec("chalice.local") and importlib.util.find_spec("local"):  # pragma: no branch
     import local.gateway  # noqa: F401 - makes `chalice local` behave like the gateway
 
 

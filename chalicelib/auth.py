@@ -6,29 +6,13 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
-
+from chalicelib.caller import Caller, Machine
 from chalicelib.config import settings
 from chalicelib.problems import Forbidden, Unauthorized
 
 SMS_SCOPE = "task-api/sms"
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-
-
-class Caller(Struct, frozen=True):
-    """A user, by the `sub` that Cognito never gives to another, and the id of the request that is answered."""
-
-    sub: str
-    request_id: str
-
-
-class Machine(Struct, frozen=True):
-    """A machine, by the app client that its token was given to; `busy_until` is when its request is certainly over."""
-
-    client_id: str
-    request_id: str
-    busy_until: int
 
 
 def user(claims: Mapping[str, Any], request_id: str) -> Caller:

@@ -28,7 +28,7 @@ def outcomes() -> Iterator[None]:
     """Let a refused condition pass, and raise Unavailable for whatever else a call ends in but success."""
     try:
         yield
-    except ParamValidationError:  # a fault of ours
+    except (ParamValidationError, Unavailable):  # a fault of ours, or known already
         raise
     except ClientError as error:
         if error.response["Error"]["Code"] not in _OUTCOMES:
@@ -38,7 +38,7 @@ def outcomes() -> Iterator[None]:
         raise Unavailable from error
 
 
-def theirs(answer: Any) -> Any:
+def genuine(answer: Any) -> Any:
     """Return an answer of DynamoDB; raises Unavailable for one without the capacity that every call asks for.
 
     botocore reads any page with status 200 as an answer with nothing in it: a task that is not there, a write that worked.

@@ -9,14 +9,14 @@ from chalicelib import aws, rows
 from chalicelib.aws import dynamodb
 from chalicelib.config import settings
 from chalicelib.problems import InvalidCursor
-from chalicelib.task import OwnedTask, is_task_id
+from chalicelib.task import OwnedTask, Part, is_task_id
 
 _BATCH = 100  # keys that one BatchGetItem takes
 _SIDE_BY_SIDE = ThreadPoolExecutor(max_workers=8)  # not in a `with`, which would wait for its threads past every deadline
 _TIMESTAMP = len("2030-01-31T09:00:00.000Z")
 
 
-def oldest(status: str, position: str | None, limit: int) -> list[OwnedTask]:
+def oldest(status: str, position: str | None, limit: int) -> Part[OwnedTask]:
     """Return so many tasks of one status over all owners, oldest first, from behind a position.
 
     Each shard is asked for as many as could be wanted of it, all side by side; what they give is merged, and the tasks are
@@ -28,14 +28,14 @@ def oldest(status: str, position: str | None, limit: int) -> list[OwnedTask]:
         raise InvalidCursor
     found: list[OwnedTask] = []
     while True:
-        wanted = limit - len(found)
+        wanted = limit + 1 - len(found)
         shards = range(settings.board_shards)
         several = _SIDE_BY_SIDE.map(_shard, repeat(status), shards, repeat(position), repeat(wanted))
         entries = list(islice(merge(*several, key=_age), wanted))
         tasks = _fetched(entries)
         found += [task for entry in entries if (task := tasks.get(entry["SK"]["S"])) and task.status == status]
-        if len(found) == limit or len(entries) < wanted:
-            return found
+        if len(found) > limit or len(entries) < wanted:
+            return Part.of(found, limit, rows.age_position)
         position = _age(entries[-1])
 
 
@@ -48,10 +48,12 @@ def _shard(status: str, shard: int, position: str | None, limit: int) -> list[di
         query["KeyConditionExpression"] += " AND GSI1SK > :position"
         query["ExpressionAttributeValues"][":position"] = {"S": position}
     with aws.outcomes():
-        answer = dynamodb.query(
-            TableName=settings.table_name, IndexName="GSI1", Limit=limit, ReturnConsumedCapacity="TOTAL", **query
+        answer = aws.genuine(
+            dynamodb.query(
+                TableName=settings.table_name, IndexName="GSI1", Limit=limit, ReturnConsumedCapacity="TOTAL", **query
+            )
         )
-    entries: list[dict[str, Any]] = aws.theirs(answer)["Items"]
+    entries: list[dict[str, Any]] = answer["Items"]
     return entries
 
 
@@ -65,7 +67,7 @@ def _fetched(entries: list[dict[str, Any]]) -> dict[str, OwnedTask]:
     while waiting:
         request: Any = {settings.table_name: {"Keys": waiting[:_BATCH], "ConsistentRead": True}}
         with aws.outcomes():
-            answer = aws.theirs(dynamodb.batch_get_item(RequestItems=request, ReturnConsumedCapacity="TOTAL"))
+            answer = aws.genuine(dynamodb.batch_get_item(RequestItems=request, ReturnConsumedCapacity="TOTAL"))
         for item in answer["Responses"].get(settings.table_name, []):
             found[item["SK"]["S"]] = rows.owned_task(item)
         unprocessed = answer["UnprocessedKeys"].get(settings.table_name, {}).get("Keys", [])

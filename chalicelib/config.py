@@ -60,8 +60,8 @@ def read() -> Settings:
         return msgspec.convert(dict(os.environ), Settings, strict=False)
     except msgspec.ValidationError as error:
         message = (
-            f"{error}. The settings of a stage stand in .chalice/config.json under environment_variables; "
-            'those of the local stage are set by `make run`, or in another terminal by: eval "$(python -m local env)"'
+            f"{error}. Set it under environment_variables in .chalice/config.json; on a laptop use `make run`, "
+            'or in another terminal: eval "$(.venv/bin/python -m local env)"'
         )
         raise RuntimeError(message) from error
 

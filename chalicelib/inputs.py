@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, structs
 from chalicelib.problems import Invalid, Malformed
 
 _DEEPEST = 20
-_MOST_ERRORS = 20
+MOST_ERRORS = 20
 _LONGEST_NAME = 64
 
 Checked = TypeVar("Checked", bound=Struct)
@@ -56,7 +56,7 @@ def checked(values: Mapping[str, object], wanted: type[Checked], place: str) -> 
             bad.append(error(place, name, f"must be {_rule(fields[name].type)}"))
     bad += [error(place, name, "is required") for name, field in fields.items() if field.required and name not in values]
     if bad:
-        raise Invalid(bad[:_MOST_ERRORS])
+        raise Invalid(bad[:MOST_ERRORS])
     return wanted(**good)
 
 

@@ -11,14 +11,14 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from chalicelib import aws, rows
-from chalicelib.auth import Caller, Machine
 from chalicelib.aws import dynamodb
+from chalicelib.caller import Caller, Machine
 from chalicelib.config import settings
 from chalicelib.idempotency import Key
 from chalicelib.problems import Conflict, Problem, Unavailable
 from chalicelib.task import Task
 
-_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds before a transaction that met another is tried again
+_PAUSES = (0.05, 0.1, 0.2, 0.4)  # seconds before a transaction that met another is tried again
 
 
 class Counter(Struct, frozen=True):
@@ -32,14 +32,20 @@ class Counter(Struct, frozen=True):
     exceeded: Problem
 
 
-def create_task(caller: Caller, task: Task, key: Key, moment: int) -> dict[str, str] | None:
+def create_task(caller: Caller, task: Task, key: Key, now_ns: int) -> dict[str, str] | None:
     """Write a new task unless its key was used in the last 24 hours: then write nothing and return what that left.
 
     Raises Conflict while another call with the key is running, and Unavailable.
     """
-    now = moment // 1_000_000_000
+    now = now_ns // 1_000_000_000
     record = rows.record(caller, "tasks", key, now, task_id=task.task_id, created_at=task.created_at)
-    put = {"Put": {"TableName": settings.table_name, "Item": rows.row(caller, task)}}
+    put = {
+        "Put": {
+            "TableName": settings.table_name,
+            "Item": rows.row(caller, task),
+            "ConditionExpression": "attribute_not_exists(PK)",
+        }
+    }
     return _once(record, [(put, Unavailable())], caller.request_id, now)
 
 
@@ -58,16 +64,17 @@ def reserve(machine: Machine, key: Key, counters: list[Counter], now: int) -> di
 def settle(machine: Machine, key: Key, message_id: str) -> None:
     """Record the id of the text that this very call reserved and sent; raises Unavailable."""
     with aws.outcomes():
-        answer = dynamodb.update_item(
-            TableName=settings.table_name,
-            Key=rows.record_key(machine, "sms", key),
-            UpdateExpression="SET #message_id = :message_id",
-            ConditionExpression="#write = :write",
-            ExpressionAttributeNames={"#message_id": "message_id", "#write": "write"},
-            ExpressionAttributeValues={":message_id": {"S": message_id}, ":write": {"S": machine.request_id}},
-            ReturnConsumedCapacity="TOTAL",
+        aws.genuine(
+            dynamodb.update_item(
+                TableName=settings.table_name,
+                Key=rows.record_key(machine, "sms", key),
+                UpdateExpression="SET #message_id = :message_id",
+                ConditionExpression="#write = :write",
+                ExpressionAttributeNames={"#message_id": "message_id", "#write": "write"},
+                ExpressionAttributeValues={":message_id": {"S": message_id}, ":write": {"S": machine.request_id}},
+                ReturnConsumedCapacity="TOTAL",
+            )
         )
-    aws.theirs(answer)
 
 
 def release(machine: Machine, key: Key, counters: list[Counter]) -> None:
@@ -115,25 +122,23 @@ def _transact(items: list[Any]) -> list[Any] | None:
 
     Raises Conflict where one that puts a record keeps meeting other transactions, Unavailable where a counter does.
     """
-    conflict: Problem = Unavailable()
-    for pause in _PAUSES:
+    pauses = iter(_PAUSES)
+    while True:
         try:
             with aws.outcomes():
-                answer = dynamodb.transact_write_items(TransactItems=items, ReturnConsumedCapacity="TOTAL")
-            aws.theirs(answer)
+                aws.genuine(dynamodb.transact_write_items(TransactItems=items, ReturnConsumedCapacity="TOTAL"))
         except ClientError as error:
             reasons: list[Any] = cast("Any", error.response).get("CancellationReasons", [])
             codes = [reason.get("Code") for reason in reasons]
             if "ConditionalCheckFailed" in codes:
                 return reasons
-            if "TransactionConflict" not in codes:
-                raise Unavailable from error
-            met = [item for item, code in zip(items, codes, strict=True) if code == "TransactionConflict"]
-            conflict = Conflict() if any("Put" in item for item in met) else Unavailable()
+            met = [item for item, code in zip(items, codes, strict=False) if code == "TransactionConflict"]
+            pause = next(pauses, None)
+            if not met or pause is None:
+                raise (Conflict if any("Put" in item for item in met) else Unavailable) from error
             time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads the callers, guards nothing
         else:
             return None
-    raise conflict
 
 
 def _counted(counter: Counter, sign: int) -> dict[str, Any]:

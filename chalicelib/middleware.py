@@ -13,11 +13,11 @@ from chalice import Response
 from chalice.app import Request
 
 from chalicelib.deadline import DeadlineReached, deadline
-from chalicelib.problems import Internal, MethodNotAllowed, Problem, Unavailable
+from chalicelib.problems import Internal, MethodNotAllowed, Problem, Unavailable, UnsupportedMediaType
 from chalicelib.web import CORS, call
 
 LONGEST = 8.0  # seconds; clients and the gateway give up later
-_MARGIN = 0.5  # seconds between the deadline and the end of the function, after which nobody could answer
+MARGIN = 0.5  # seconds between the deadline and the end of the function, after which nobody could answer
 
 Next = Callable[[Request | None], Response]
 
@@ -41,6 +41,9 @@ def answer(request: Request | None, get_response: Next) -> Response:
     except DeadlineReached as reached:
         cause = reached
         response = Unavailable().response(call.id)
+    except Exception as escaped:  # noqa: BLE001 - from Chalice itself, over an event that it did not expect
+        cause = escaped
+        response = Internal().response(call.id)
     response.headers |= headers(call.id)
     _log(request, response, time.perf_counter() - started, cause)
     return response
@@ -61,12 +64,15 @@ class Failures(logging.Handler):
 
 
 def _seconds_left(context: Any) -> float:
-    return min(LONGEST, float(context.get_remaining_time_in_millis()) / 1000 - _MARGIN)
+    left = float(context.get_remaining_time_in_millis()) / 1000 - MARGIN
+    return max(0.001, min(LONGEST, left))  # no time at all would mean for ever
 
 
 def _ours(response: Response) -> Problem:
     if response.status_code == MethodNotAllowed.status:
         return MethodNotAllowed(str(response.headers["Allow"]))
+    if response.status_code == UnsupportedMediaType.status:
+        return UnsupportedMediaType()
     return Internal()
 
 

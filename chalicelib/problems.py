@@ -171,6 +171,9 @@ class Internal(Problem):
 
     status, slug, title = 500, "internal", "Something failed on our side"
 
+    def __init__(self) -> None:
+        super().__init__("Quote the instance when you report this.")
+
 
 class Unavailable(Problem):
     """A service behind this one gave no outcome in time; whether a write happened is not known."""
@@ -178,4 +181,6 @@ class Unavailable(Problem):
     status, slug, title = 503, "unavailable", "The service is not available just now"
 
     def __init__(self) -> None:
-        super().__init__("Try again in a moment; a creation with the same Idempotency-Key.", headers={"Retry-After": "1"})
+        super().__init__(
+            "Try again in a moment. When creating, send the same Idempotency-Key again.", headers={"Retry-After": "1"}
+        )

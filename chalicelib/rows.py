@@ -6,18 +6,22 @@ idempotency  USER#<sub>  IDEMPOTENCY#<route>#<key>  (or CLIENT#<id>)
 limit        LIMIT#<of>  <start of the window>
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from zlib import crc32
 
 from msgspec import structs
 
-from chalicelib.auth import Caller, Machine
+from chalicelib.caller import Caller, Machine
 from chalicelib.config import settings
 from chalicelib.idempotency import RETENTION, Key
 from chalicelib.task import OwnedTask, Task
 
 UNDATED = "~"  # stands for no due date, behind all dates
+
+
+DUE_POSITION = re.compile(r"(?:~|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)#(.*)")
 
 
 def partition(caller: Caller | Machine) -> str:
@@ -39,7 +43,7 @@ def record(caller: Caller | Machine, route: str, key: Key, now: int, **told: str
     """Return the item that remembers a call by its idempotency key until it expires, with what a second call is told."""
     strings = told | {"fingerprint": key.fingerprint, "write": caller.request_id}
     typed = {name: {"S": value} for name, value in strings.items()}
-    return record_key(caller, route, key) | typed | {"expires_at": {"N": str(now + RETENTION)}}
+    return record_key(caller, route, key) | typed | {"expires_at": {"N": str(now + 1 + RETENTION)}}
 
 
 def plain(item: Mapping[str, Any]) -> dict[str, str]:
@@ -61,6 +65,16 @@ def index_keys(task_id: str, status: str, due_at: str) -> dict[str, str]:
 def board_partition(status: str, shard: int) -> str:
     """Return the partition of GSI1 with one share of the tasks of one status."""
     return f"STATUS#{status}#{shard}"
+
+
+def versions(numbers: frozenset[int]) -> dict[str, Any]:
+    """Return the values of an expression that names versions."""
+    return {f":v{number}": {"N": str(number)} for number in numbers}
+
+
+def id_position(task: Task) -> str:
+    """Return where a task stands among all of its owner."""
+    return task.task_id
 
 
 def due_position(task: Task) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
 from chalicelib import ledger
-from chalicelib.auth import Machine
 from chalicelib.aws import sns
+from chalicelib.caller import Machine
 from chalicelib.config import settings
 from chalicelib.deadline import DeadlineReached
 from chalicelib.idempotency import Key

@@ -2,9 +2,9 @@
 
 import re
 import secrets
-import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -13,9 +13,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 _LINE = r"^(?=\s*\S)[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])"
 _LINES = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])"
 _RFC_3339 = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-5][0-9])"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]((?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-5][0-9])"
 )
 _CANONICAL_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+Kind = TypeVar("Kind", bound="Task")
 
 
 class Instant(str):
@@ -94,7 +96,7 @@ class NewTask(Struct, frozen=True):
     due_at: Instant | None = None
 
 
-class TaskChanges(Struct, frozen=True, omit_defaults=True):
+class TaskChanges(Struct, frozen=True):
     """A merge patch (RFC 7396) of a task: what is UNSET stays as it is."""
 
     title: Title | UnsetType = UNSET
@@ -127,6 +129,18 @@ class BoardQuery(Struct, frozen=True):
     cursor: str | None = None
 
 
+class Part(Struct, Generic[Kind], frozen=True):
+    """Part of a list, and the position from which the rest follows: None exactly when nothing does."""
+
+    tasks: list[Kind]
+    following: str | None
+
+    @classmethod
+    def of(cls, found: list[Kind], limit: int, position: Callable[[Task], str]) -> "Part[Kind]":
+        """Return the first ones of what was found, which is one more than the limit where something follows."""
+        return cls(found[:limit], position(found[limit - 1]) if len(found) > limit else None)
+
+
 class Page(Struct, frozen=True):
     """Part of a list; `next_cursor` leads to the rest and is None exactly when nothing follows."""
 
@@ -154,8 +168,3 @@ def timestamp(nanoseconds: int) -> str:
     """Return that time since the epoch as RFC 3339 in UTC with milliseconds: 2030-01-31T09:00:00.000Z."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()}.{rest // 1_000_000:03d}Z"
-
-
-def now() -> int:
-    """Return the nanoseconds since the epoch."""
-    return time.time_ns()

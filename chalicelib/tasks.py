@@ -1,20 +1,23 @@
 """What a caller can do with tasks: create, read, page, change, remove."""
 
-from chalicelib import board, cursor, ledger, rows, table
-from chalicelib.auth import Caller
+import time
+from typing import Any
+
+from chalicelib import board, cursor, ledger, table, update
+from chalicelib.caller import Caller
 from chalicelib.idempotency import Key
 from chalicelib.problems import Invalid, KeyReused, NotFound, VersionMismatch
-from chalicelib.task import BoardQuery, NewTask, Page, Task, TaskChanges, TaskQuery, is_task_id, new_task_id, now, timestamp
+from chalicelib.task import BoardQuery, NewTask, Page, Part, Task, TaskChanges, TaskQuery, is_task_id, new_task_id, timestamp
 
 
 def create(caller: Caller, new: NewTask, key: Key | None) -> tuple[Task, bool]:
     """Create a task and tell whether an earlier call with the same key did it already; raises KeyReused, Conflict."""
-    moment = now()
-    task = _first_version(new, new_task_id(moment), timestamp(moment))
+    now_ns = time.time_ns()
+    task = _first_version(new, new_task_id(now_ns), timestamp(now_ns))
     if key is None:
         table.create(caller, task)
         return task, False
-    earlier = ledger.create_task(caller, task, key, moment)
+    earlier = ledger.create_task(caller, task, key, now_ns)
     if earlier is None:
         return task, False
     if earlier["fingerprint"] != key.fingerprint:
@@ -34,7 +37,7 @@ def change(caller: Caller, task_id: str, changes: TaskChanges, versions: frozens
     """
     task_id = _known(task_id)
     if changes != TaskChanges():
-        return table.change(caller, task_id, changes, versions, now())
+        return update.change(caller, task_id, changes, versions, time.time_ns())
     task = table.get(caller, task_id)
     if versions is not None and task.version not in versions:
         raise VersionMismatch(task.version)
@@ -50,27 +53,24 @@ def page(caller: Caller, query: TaskQuery) -> Page:
     """Return one page: newest first or, of one status, soonest due first; raises Invalid, InvalidCursor."""
     scope = (caller.sub, "tasks", query.status, query.due_after, query.due_before)
     position = None if query.cursor is None else cursor.unseal(query.cursor, *scope)
-    one_more = query.limit + 1  # tells whether anything follows
     if query.status is None:
         _refuse_bounds(query)
-        found = table.newest(caller, position, one_more)
+        part = table.newest(caller, position, query.limit)
     else:
-        found = table.soonest_due(caller, query.status, (query.due_after, query.due_before), position, one_more)
-    tasks = found[: query.limit]
-    if len(found) == len(tasks):
-        return Page(tasks, len(tasks), None)
-    last = tasks[-1].task_id if query.status is None else rows.due_position(tasks[-1])
-    return Page(tasks, len(tasks), cursor.seal(last, *scope))
+        part = table.soonest_due(caller, query.status, (query.due_after, query.due_before), position, query.limit)
+    return _page(part, scope)
 
 
 def of_all(admin: Caller, query: BoardQuery) -> Page:
     """Return one page of the tasks of all owners that have a status, oldest first; raises InvalidCursor."""
     scope = (admin.sub, "board", query.status)
     position = None if query.cursor is None else cursor.unseal(query.cursor, *scope)
-    found = board.oldest(query.status, position, query.limit + 1)
-    tasks = found[: query.limit]
-    following = cursor.seal(rows.age_position(tasks[-1]), *scope) if len(found) > len(tasks) else None
-    return Page(tasks, len(tasks), following)
+    return _page(board.oldest(query.status, position, query.limit), scope)
+
+
+def _page(part: Part[Any], scope: tuple[str | None, ...]) -> Page:
+    following = None if part.following is None else cursor.seal(part.following, *scope)
+    return Page(part.tasks, len(part.tasks), following)
 
 
 def _refuse_bounds(query: TaskQuery) -> None:

@@ -13,7 +13,7 @@ from chalice import AuthResponse, CORSConfig, Response
 from chalice.app import Request
 
 from chalicelib import auth, etags, idempotency, inputs
-from chalicelib.auth import Caller, Machine
+from chalicelib.caller import Caller, Machine
 from chalicelib.config import settings
 from chalicelib.etags import etag
 from chalicelib.idempotency import Key
@@ -44,7 +44,7 @@ class Call(threading.local):
     """What Chalice has caught and logged while answering."""
 
     def begin(self, request: Request) -> None:
-        """Forget the last request and stand for this one."""
+        """Take the place of the last request."""
         self.__dict__.clear()
         self.request, self.failure = request, None
         self.id = request.context.get("requestId") or str(uuid.uuid4())
@@ -76,7 +76,7 @@ class Call(threading.local):
             name = auth.username(auth.verified(self._header("authorization") or ""))
         if name is None:
             raise Unauthorized
-        self._refuse_parameters()
+        self.refuse_parameters()
         return str(name)
 
     def body(self, wanted: type[Checked]) -> Checked:
@@ -92,7 +92,7 @@ class Call(threading.local):
             inputs.error("parameter", name, "is given more than once") for name, all_ in parameters.items() if len(all_) > 1
         ]
         if repeated:
-            raise Invalid(repeated)
+            raise Invalid(repeated[: inputs.MOST_ERRORS])
         return inputs.checked({name: value for name, (value,) in parameters.items()}, wanted, "parameter")
 
     @property
@@ -124,11 +124,11 @@ class Call(threading.local):
 
     def _claims(self) -> Mapping[str, Any]:
         claims = auth.claims(self.request.context, self._header("authorization") or "")
-        self._refuse_parameters()
+        self.refuse_parameters()
         return claims
 
-    def _refuse_parameters(self) -> None:
-        """Refuse them where a route knows none, once the caller is known."""
+    def refuse_parameters(self) -> None:
+        """Raise Invalid for a query string, unless the route is a list; called once the caller is known, if there is one."""
         if (self.request.method, self.request.path) not in _LISTS:
             self.query(msgspec.Struct)
 
@@ -148,7 +148,7 @@ class Call(threading.local):
     def _header(self, name: str) -> str | None:
         """Return a header; one that was sent on several lines is the list of them (RFC 9110, section 5.3)."""
         several = self.request.to_original_event().get("multiValueHeaders") or {}
-        lines = next((lines for key, lines in several.items() if key.lower() == name), None)
+        lines = [line for key, lines in several.items() if key.lower() == name for line in lines]
         return ", ".join(lines) if lines else self.request.headers.get(name)
 
 
@@ -158,7 +158,9 @@ call = Call()
 def created(task: Task, *, replayed: bool) -> Response:
     """Return 201 with the task and where it is, as the caller sees it: stage or base path included."""
     response = _json(task, 201)
-    response.headers["Location"] = f"{call.request.context['path'].rstrip('/')}/{task.task_id}"
+    context = call.request.context
+    path = context["path"].rstrip("/") if "stage" in context else call.request.path  # on a laptop as the client spelled it
+    response.headers["Location"] = f"{path}/{task.task_id}"
     response.headers["ETag"] = etag(task.version)
     if replayed:
         response.headers["Idempotency-Replayed"] = "true"
@@ -203,7 +205,8 @@ def greeting(username: str) -> Response:
 
 
 def healthy(release: str) -> Response:
-    """Return 200 with the release that answers."""
+    """Return 200 with the release that answers; raises Invalid."""
+    call.refuse_parameters()
     return _json({"status": "ok", "release": release}, 200)
 
 

@@ -20,6 +20,11 @@ def main() -> int:
     commands.add_parser("token", help="sign a user in and print the ID token").add_argument("user")
     arguments = parser.parse_args()
 
+    try:
+        import boto3  # noqa: F401, PLC0415
+    except ModuleNotFoundError:
+        print("Nothing is installed here yet. Start with `make run`.", file=sys.stderr)
+        return 1
     from local import environment, machines, people, run  # noqa: PLC0415 - only now is it sure that they can be imported
 
     try:

@@ -16,12 +16,6 @@ from local.environment import HOME, HOST, ROOT, STAGE, LocalError, answers
 _STACK = f"task-api-{STAGE}"
 _TEMPLATE = ROOT / ".chalice" / "resources.json"
 _CONFIG = ROOT / ".chalice" / "config.json"
-_SETTINGS = {
-    "TableName": "TABLE_NAME",
-    "UserPoolArn": "USER_POOL_ARN",
-    "WebClientId": "WEB_CLIENT_ID",
-    "MachineClientId": "MACHINE_CLIENT_IDS",
-}
 _PATIENCE = 30  # seconds
 
 
@@ -58,11 +52,11 @@ def running(port: int) -> Iterator[Popen[bytes]]:
 def await_answer(process: Popen[bytes], url: str, otherwise: str) -> None:
     """Wait until a server answers; raises LocalError when it ends or takes too long."""
     for _ in range(_PATIENCE * 10):
+        if process.poll() is not None:
+            break
         try:
             answers(url)
         except OSError:
-            if process.poll() is not None:
-                break
             time.sleep(0.1)
         else:
             return
@@ -73,35 +67,35 @@ def deploy() -> dict[str, str]:
     """Create or update the stack and return the settings of the stage that come out of it; raises LocalError."""
     cloudformation: Any = boto3.client("cloudformation")
     origin = json.loads(_CONFIG.read_text())["stages"][STAGE]["environment_variables"]["WEB_ORIGIN"]
+    parameters = {"Stage": STAGE, "DomainPrefix": _STACK, "CallbackUrls": f"{origin}/callback"}
     wanted: dict[str, Any] = {
         "StackName": _STACK,
         "TemplateBody": _TEMPLATE.read_text(),
-        "Parameters": [
-            {"ParameterKey": "Stage", "ParameterValue": STAGE},
-            {"ParameterKey": "DomainPrefix", "ParameterValue": _STACK},
-            {"ParameterKey": "CallbackUrls", "ParameterValue": f"{origin}/callback"},
-        ],
+        "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
     }
     try:
-        cloudformation.create_stack(**wanted)
-        done = "stack_create_complete"
-    except cloudformation.exceptions.AlreadyExistsException:
-        done = _update(cloudformation, wanted)
-    try:
+        done = _create_or_update(cloudformation, wanted)
         if done:
             cloudformation.get_waiter(done).wait(StackName=_STACK, WaiterConfig={"Delay": 1, "MaxAttempts": _PATIENCE})
-    except WaiterError as error:
-        message = f"The stack {_STACK} failed: {error}. To start anew, delete {HOME} and run again."
+    except (ClientError, WaiterError) as error:
+        message = (
+            f"{_TEMPLATE.name} cannot be deployed: {error} Mend it, or delete {HOME} to start with nothing; then: make run"
+        )
         raise LocalError(message) from error
     outputs = cloudformation.describe_stacks(StackName=_STACK)["Stacks"][0]["Outputs"]
-    return {_SETTINGS[output["OutputKey"]]: output["OutputValue"] for output in outputs}
+    return {output["Description"].split()[0]: output["OutputValue"] for output in outputs}  # it starts with the setting
 
 
-def _update(cloudformation: Any, wanted: dict[str, Any]) -> str:
+def _create_or_update(cloudformation: Any, wanted: dict[str, Any]) -> str:
+    """Return the name of the waiter for what was begun, none if nothing was to do."""
     try:
-        cloudformation.update_stack(**wanted)
-    except ClientError as error:
-        if "No updates" not in error.response["Error"]["Message"]:
-            raise
-        return ""
-    return "stack_update_complete"
+        cloudformation.create_stack(**wanted)
+    except cloudformation.exceptions.AlreadyExistsException:
+        try:
+            cloudformation.update_stack(**wanted)
+        except ClientError as error:
+            if "No updates" not in error.response["Error"]["Message"]:
+                raise
+            return ""
+        return "stack_update_complete"
+    return "stack_create_complete"

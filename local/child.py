@@ -8,22 +8,23 @@ import runpy
 import signal
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 
 
 def start(module: str, *arguments: str, log: Path | None = None, env: dict[str, str] | None = None) -> Popen[bytes]:
     """Start a module in a process group of its own, so that Ctrl-C reaches it only through us."""
-    output = log.open("ab") if log else None
-    return Popen(  # noqa: S603 - our own modules
-        [sys.executable, "-m", "local.child", module, *arguments],
-        cwd=Path(__file__).resolve().parent.parent,
-        env=os.environ | (env or {}),
-        stdin=PIPE,
-        stdout=output,
-        stderr=output,
-        start_new_session=True,
-    )
+    with log.open("ab") if log else nullcontext() as output:
+        return Popen(  # noqa: S603 - our own modules
+            [sys.executable, "-m", "local.child", module, *arguments],
+            cwd=Path(__file__).resolve().parent.parent,
+            env=os.environ | (env or {}),
+            stdin=PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
 
 
 def stop(process: Popen[bytes], seconds: float = 15) -> None:

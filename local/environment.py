@@ -44,7 +44,9 @@ def choose(aws_port: int) -> dict[str, str]:
 def announce(variables: dict[str, str]) -> None:
     """Set the variables here and let other terminals find them."""
     _set(variables)
-    _RUNNING.write_text(json.dumps(variables, indent=1))
+    written = _RUNNING.with_suffix(".new")
+    written.write_text(json.dumps(variables, indent=1))
+    written.replace(_RUNNING)
 
 
 def leave() -> None:
@@ -58,7 +60,7 @@ def join() -> dict[str, str]:
         variables: dict[str, str] = json.loads(_RUNNING.read_text())
         _set(variables)
         answers(f"{variables['AWS_ENDPOINT_URL']}/_ministack/health")
-    except OSError as error:
+    except (OSError, ValueError, KeyError) as error:
         message = "Nothing is running here. Start it with `make run`, in another terminal."
         raise LocalError(message) from error
     return variables

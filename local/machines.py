@@ -26,6 +26,6 @@ def token() -> str:
 
 
 def inbox() -> str:
-    """Return the texts that were sent, one on a line: number, then message."""
-    texts = json.loads(answers(f"{os.environ['AWS_ENDPOINT_URL']}/_ministack/sns/sms-messages"))
-    return json.dumps(texts, indent=1)
+    """Return the texts that have arrived, one on a line: the number, then the message."""
+    phones = json.loads(answers(f"{os.environ['AWS_ENDPOINT_URL']}/_ministack/sns/sms-messages"))["sms_messages"]
+    return "\n".join(f"{number}  {text['Message']}" for number, texts in phones.items() for text in texts)

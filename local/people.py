@@ -30,7 +30,7 @@ def ensure_demo() -> dict[str, str]:
 def signup(email: str, password: str | None = None) -> str:
     """Sign up a user with the code that is mailed, as a web client does, and return the password; raises LocalError."""
     if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
-        message = f"{email} is not an e-mail address."
+        message = f"{email} is not an e-mail address; one looks like you@example.com."
         raise LocalError(message)
     password = password or _new_password()
     cognito = boto3.client("cognito-idp")
@@ -40,7 +40,7 @@ def signup(email: str, password: str | None = None) -> str:
             ClientId=client, Username=email, Password=password, UserAttributes=[{"Name": "email", "Value": email}]
         )
     except cognito.exceptions.UsernameExistsException as error:
-        message = f"{email} has signed up already."
+        message = f"{email} has signed up already. Sign in with: .venv/bin/python -m local token {email}"
         raise LocalError(message) from error
     cognito.confirm_sign_up(ClientId=client, Username=email, ConfirmationCode=_mailed_code(email))
     _remember(email, password)
@@ -52,15 +52,15 @@ def token(name: str) -> str:
     email = name if "@" in name else f"{name}@example.com"
     password = _passwords().get(email)
     if password is None:
-        message = (
-            f"Nobody here is called {email}. Known are: {', '.join(_passwords())}. New ones: python -m local signup <e-mail>"
-        )
+        message = f"Nobody here is called {email}. Add them with: .venv/bin/python -m local signup {email}"
         raise LocalError(message)
     cognito = boto3.client("cognito-idp")
     try:
         signed_in = AWSSRP(email, password, _pool(), os.environ["WEB_CLIENT_ID"], client=cognito).authenticate_user()
     except cognito.exceptions.NotAuthorizedException as error:
-        message = f"The pool refuses the password of {email} in {_FILE}."
+        message = (
+            f"The pool refuses the password of {email} in {_FILE}. Sign up somebody else, or delete {HOME} to start anew."
+        )
         raise LocalError(message) from error
     id_token: str = signed_in["AuthenticationResult"]["IdToken"]
     return id_token
@@ -75,7 +75,7 @@ def _mailed_code(email: str) -> str:
     mine = [mail for account in mails.values() for mail in account if email in mail["To"]]
     code = mine and re.search(r"[0-9]{6}", max(mine, key=lambda mail: mail["Timestamp"])["BodyText"])
     if not code:
-        message = f"No code has been mailed to {email}."
+        message = f"No code has been mailed to {email}. Stop `make run` and start it again."
         raise LocalError(message)
     return code[0]
 

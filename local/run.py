@@ -11,6 +11,8 @@ from pathlib import Path
 from local import aws, child, environment, people
 from local.environment import HOME, HOST, ROOT, LocalError
 
+_JSON = '-H "Content-Type: application/json"'
+_TEXT = '{"to": "+12025550100", "message": "Hello"}'
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -20,7 +22,10 @@ def run() -> None:
     port, aws_port = environment.port("PORT", 8000), environment.port("AWS_PORT", 4566)
     for name, number in (("PORT", port), ("AWS_PORT", aws_port)):
         _refuse_port_in_use(name, number)
-    HOME.mkdir(mode=0o700, exist_ok=True)
+    if port == aws_port:
+        message = f"PORT and AWS_PORT are both {port}. Choose another one: make run AWS_PORT={port + 1}"
+        raise LocalError(message)
+    HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
     for signal_ in _ENDINGS:  # Ctrl-C among them: a shell may have started us deaf to it
         signal.signal(signal_, signal.default_int_handler)
     with ExitStack() as ending:
@@ -28,7 +33,7 @@ def run() -> None:
             variables = environment.choose(aws_port)
             _say("Starting AWS on this machine (ministack) ...")
             stand_in = ending.enter_context(aws.running(aws_port))
-            _say("Deploying the table, the user pool and its client (.chalice/resources.json) ...")
+            _say("Deploying the table, the user pool and its clients (.chalice/resources.json) ...")
             ending.callback(environment.leave)
             environment.announce(variables | aws.deploy())
             _say("Signing up the demo users ...")
@@ -36,7 +41,11 @@ def run() -> None:
             _say("Starting the API (chalice local) ...")
             server = child.start("local.server", str(port))
             ending.callback(child.stop, server)
-            aws.await_answer(server, f"http://{HOST}:{port}/health", "The API does not start; the lines above tell why.")
+            aws.await_answer(
+                server,
+                f"http://{HOST}:{port}/health",
+                "The API does not start; the lines above tell why. Mend it, then: make run",
+            )
             _say(_welcome(port, passwords))
             while server.poll() is None and stand_in.poll() is None:
                 time.sleep(0.5)
@@ -45,7 +54,12 @@ def run() -> None:
             for signal_ in _ENDINGS:  # a second Ctrl-C would lose what is being written
                 signal.signal(signal_, signal.SIG_IGN)
             return
-        message = f"The API or the AWS behind it has ended by itself; the lines above and {HOME / 'aws.log'} tell why."
+        message = "The API has ended by itself; the lines above tell why. Mend it, then: make run"
+        if stand_in.poll() is not None:
+            message = (
+                f"The local AWS has ended by itself; {HOME / 'aws.log'} may tell why. It writes what it holds when it is "
+                "stopped, so what was new in this run is lost. Go on with: make run"
+            )
         raise LocalError(message)
 
 
@@ -84,8 +98,13 @@ Users and their passwords:
 
 Sign in, create a task, list your tasks (in another terminal, in this folder):
   TOKEN=$({_python()} -m local token alice)
-  curl -s {url}/tasks -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -d '{{"title": "Buy milk"}}'
+  curl -s {url}/tasks -H "Authorization: Bearer $TOKEN" {_JSON} -d '{{"title": "Buy milk"}}'
   curl -s {url}/tasks -H "Authorization: Bearer $TOKEN"
+
+As a machine, send a text, and see it arrive:
+  MACHINE=$({_python()} -m local machine-token)
+  curl -s {url}/sms -H "Authorization: Bearer $MACHINE" -H "Idempotency-Key: $(date +%s)" {_JSON} -d '{_TEXT}'
+  {_python()} -m local inbox
 
 More: README.md. A user of your own: {_python()} -m local signup you@example.com
 """

@@ -1,11 +1,15 @@
-"""The API on this machine: `chalice local`, started again whenever a file of it changes."""
+"""The API on this machine: what `chalice local` serves, started again whenever a file of it changes."""
 
 import logging
-import shlex
+import os
 import sys
+import traceback
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from watchfiles import run_process
+from chalice.cli import run_local_server
+from chalice.cli.factory import CLIFactory
+from watchfiles import Change, run_process
 
 from local.environment import HOST, ROOT, STAGE
 
@@ -15,9 +19,28 @@ _WATCHED = [ROOT / path for path in ("app.py", "chalicelib", ".chalice/config.js
 def main(port: str) -> None:
     """Serve on that port until a signal comes."""
     logging.getLogger("watchfiles").addHandler(logging.NullHandler())  # it has a word for every signal
-    chalice = str(Path(sys.executable).with_name("chalice"))
-    command = [chalice, "local", "--no-autoreload", "--stage", STAGE, "--host", HOST, "--port", port]
-    run_process(*_WATCHED, target=shlex.join(command), target_type="command")
+    run_process(*_WATCHED, target="local.server.serve", target_type="function", args=(port,), callback=_tell)
+
+
+def serve(port: str) -> None:
+    """Serve the app as it is now; say what is wrong with it if it cannot be."""
+    try:
+        run_local_server(CLIFactory(str(ROOT), environ=os.environ), HOST, int(port), STAGE)
+    except KeyboardInterrupt:
+        pass
+    except Exception as error:  # noqa: BLE001 - whatever keeps the app from being imported
+        cause: BaseException = error
+        while cause.__cause__ or cause.__context__:
+            cause = cause.__cause__ or cause.__context__ or cause
+        frames = traceback.extract_tb(cause.__traceback__)
+        where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+        what = "".join(traceback.format_exception_only(cause)).strip()
+        print(f"The app does not start: {what}{where}\nIt is tried again when a file changes.", flush=True)
+
+
+def _tell(changes: AbstractSet[tuple[Change, str]]) -> None:
+    names = sorted({str(Path(path).relative_to(ROOT)) for _, path in changes})
+    print(f"Changed: {', '.join(names)}. Starting again ...", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError
 from moto.core.models import botocore_stubber
 
-from chalicelib import aws, board, ledger, table
+from chalicelib import aws, board, ledger, table, update
 from chalicelib.config import settings
 
 Result = TypeVar("Result")
@@ -23,13 +23,13 @@ Fault = Callable[[AWSRequest], AWSResponse | None]
 def use_fresh_client(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make the app use a client of its own for a test, whose quota of retries no other test has used up; return it."""
     client = boto3.client("dynamodb", region_name=settings.region, config=aws.DYNAMODB)
-    for module in (aws, board, ledger, table):
+    for module in (aws, board, ledger, table, update):
         monkeypatch.setattr(module, "dynamodb", client)
     return client
 
 
 @contextmanager
-def network(*faults: Fault, client: Any = None) -> Iterator[list[str]]:
+def network(*faults: Fault, client: Any = None, keep_busy: bool = True) -> Iterator[list[str]]:
     """Do this to the attempts that follow, one each, and let the rest pass; gives the operations as they were attempted."""
     attempts: list[str] = []
     waiting = list(reversed(faults))
@@ -40,7 +40,7 @@ def network(*faults: Fault, client: Any = None) -> Iterator[list[str]]:
         if busy:  # what a fault does itself is not disturbed
             return _moto(request)
         attempts.append(event_name.rpartition(".")[2])
-        busy = True
+        busy = keep_busy
         try:
             return (waiting.pop()(request) if waiting else None) or _moto(request)
         finally:

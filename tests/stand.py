@@ -54,6 +54,7 @@ class Stand:
         self.url = f"http://127.0.0.1:{self.port}"
         self.output = home.parent / "output.txt"
         self.process: subprocess.Popen[bytes] | None = None
+        self.tracked = tracked()
 
     def start(self, folder: Path = ROOT) -> str:
         """Start it and return what it printed when it was ready."""
@@ -117,3 +118,11 @@ def listening(*ports: int) -> list[int]:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 found.append(port)
     return found
+
+
+def tracked() -> str:
+    """Return what git sees of this checkout that is not committed."""
+    commands = (["git", "status", "--porcelain"], ["git", "diff"])
+    return "".join(
+        subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout for command in commands
+    )

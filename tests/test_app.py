@@ -1,5 +1,6 @@
 """The contract, rule by rule, over HTTP."""
 
+import base64
 import json
 import re
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib import RELEASE
+from tests.faults import network
 from tests.people import Person, client, path_of
 
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -117,7 +119,9 @@ class TestBodies:
     def test_what_cannot_be_read_is_malformed(self, alice: Person, body: bytes) -> None:
         assert alice("POST", "/tasks", body).problem == (400, "malformed")
 
-    @pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b"5", b"1.5", b"true", b"18446744073709551615"])
+    @pytest.mark.parametrize(
+        "body", [b"[]", b"null", b'"x"', b"5", b"1.5", b"true", b"18446744073709551615", b"-9223372036854775808"]
+    )
     def test_another_value_than_an_object_is_not_valid(self, alice: Person, body: bytes) -> None:
         answer = alice("POST", "/tasks", body)
         assert answer.problem == (422, "validation")
@@ -185,7 +189,9 @@ class TestRead:
     def test_no_other_spelling_names_a_task(self, alice: Person, spelling: Any) -> None:
         path = f"/tasks/{spelling(alice.creates()['task_id'])}"
         for method, body in (("GET", None), ("PATCH", {"title": "x"}), ("PATCH", {}), ("DELETE", None)):
-            assert alice(method, path, body).problem == (404, "not-found")
+            with network() as attempts:
+                assert alice(method, path, body).problem == (404, "not-found")
+            assert attempts == []
 
 
 class TestChange:
@@ -413,6 +419,11 @@ class TestList:
         assert alice(method, f"{path}?limit=5", body).problem == (422, "validation")
         assert alice.pages("/tasks") == [[task]]
 
+    def test_a_flood_of_repeated_parameters_gets_a_short_answer(self, alice: Person) -> None:
+        answer = alice("GET", "/tasks?" + "&".join(f"{number}&{number}" for number in range(1000)))
+        assert answer.problem == (422, "validation")
+        assert len(answer.json["errors"]) == 20
+
 
 class TestCursors:
     QUERIES = (
@@ -426,6 +437,7 @@ class TestCursors:
     def cursor(person: Person, query: str) -> str:
         for day in "123":
             person.creates(due_at=f"2030-01-0{day}T00:00:00Z")
+            person.creates(due_at=f"2030-01-0{day}T00:00:00Z", status="done")
         return str(person("GET", f"/tasks?limit=1{query}").json["next_cursor"])
 
     @pytest.mark.parametrize("given_for", QUERIES)
@@ -460,6 +472,14 @@ class TestCursors:
 
     def test_another_limit_may_go_on_with_it(self, alice: Person) -> None:
         assert alice("GET", f"/tasks?limit=2&cursor={self.cursor(alice, '')}").json["count"] == 2
+
+    @pytest.mark.parametrize("query", QUERIES)
+    def test_it_shows_nothing_of_where_it_points(self, alice: Person, query: str) -> None:
+        cursor = self.cursor(alice, query)
+        shown = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        for task in alice.pages("/tasks")[0]:
+            for part in (task["task_id"], task["due_at"], "#", "~"):
+                assert part[:8].encode() not in shown or len(part) == 1
 
 
 class TestIsolation:
@@ -529,13 +549,21 @@ class TestEveryAnswer:
         assert nobody("GET", path).problem == (404, "not-found")
         assert str(alice.authorization)[-40:].encode() not in alice("GET", path).body
 
+    @pytest.mark.parametrize("path", ["http://evil.example/tasks", "/tasks#a", "/tasks;a"])
+    def test_location_repeats_nothing_of_the_request(self, alice: Person, path: str) -> None:
+        answer = alice("POST", path, {"title": "T"})
+        assert answer.status == 404 or answer.headers["Location"] == path_of(answer.json)
+
     def test_a_trailing_slash_is_the_same_path(self, alice: Person) -> None:
         answer = alice("POST", "/tasks/", {"title": "T"})
         assert answer.headers["Location"] == path_of(answer.json)
 
 
 def test_health_touches_nothing_and_names_the_release(nobody: Person) -> None:
-    answer = nobody("GET", "/health")
+    with network() as attempts:
+        answer = nobody("GET", "/health")
+    assert attempts == []
+    assert nobody("GET", "/health?x=1").problem == (422, "validation")
     assert (answer.status, answer.json) == (200, {"status": "ok", "release": RELEASE})
 
 

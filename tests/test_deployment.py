@@ -13,7 +13,7 @@ import pytest
 from chalice.deploy.swagger import TemplatedSwaggerGenerator
 
 from app import app
-from chalicelib import web
+from chalicelib import aws, ledger, middleware, web
 from chalicelib.config import Settings
 from tests import pool
 from tests.conftest import ROOT
@@ -49,7 +49,23 @@ def test_each_authorizer_admits_whom_it_should(swagger: Any) -> None:
 
 
 def test_every_route_answers_the_one_origin() -> None:
-    assert all(entry.cors == web.CORS for entries in app.routes.values() for entry in entries.values())
+    routes = [entry for entries in app.routes.values() for entry in entries.values()]
+    assert all(entry.cors == web.CORS for entry in routes)
+    assert all(entry.content_types == web.ANY_TYPE for entry in routes)  # a type is judged by the app
+
+
+def test_a_request_is_cut_off_before_its_function_is() -> None:
+    config = json.loads((ROOT / ".chalice" / "config.json").read_text())
+    for stage in config["stages"].values():
+        assert stage.get("lambda_timeout", config["lambda_timeout"]) > middleware.LONGEST + middleware.MARGIN
+
+
+def test_aws_is_called_as_often_and_waited_for_as_long_as_promised() -> None:
+    for config, read_timeout, attempts in ((aws.DYNAMODB, 2, 3), (aws.SNS, 3, 1)):
+        settings: Any = config
+        assert (settings.connect_timeout, settings.read_timeout) == (1, read_timeout)
+        assert settings.retries == {"mode": "standard", "total_max_attempts": attempts}
+    assert sum(ledger._PAUSES) < middleware.LONGEST / 4
 
 
 def test_every_setting_stands_in_every_stage() -> None:

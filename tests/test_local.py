@@ -20,7 +20,7 @@ from pycognito.aws_srp import AWSSRP
 
 from chalicelib import RELEASE
 from tests.conftest import ROOT
-from tests.stand import PATIENCE, Stand, clean_environment, free_port, listening
+from tests.stand import PATIENCE, Stand, clean_environment, free_port, listening, tracked
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +46,17 @@ def carol(stand: Stand) -> str:
 class TestTheFirstMinutes:
     def test_what_is_printed_can_be_pasted(self, stand: Stand) -> None:
         printed = stand.output.read_text()
-        commands = [line.strip() for line in printed.splitlines() if line.startswith(("  TOKEN=", "  curl "))]
-        assert len(commands) == 3
-        script = f"{commands[0]}\n{commands[1]}\necho\n{commands[2]}"
+        commands = re.findall(r"^  ((?:TOKEN=|MACHINE=|curl |\S+ -m local inbox).*)$", printed, re.MULTILINE)
+        assert len(commands) == 6
+        script = "\necho\n".join(commands)
         done = subprocess.run(
             ["bash", "-ec", script], cwd=ROOT, env=stand.environment, capture_output=True, check=True, text=True
         )
-        created, listed = map(json.loads, done.stdout.splitlines())
-        assert created["title"] == "Buy milk"
-        assert created in listed["tasks"]
+        created, listed, sent, *inbox = filter(None, done.stdout.splitlines())
+        assert json.loads(created)["title"] == "Buy milk"
+        assert json.loads(created) in json.loads(listed)["tasks"]
+        assert json.loads(sent)["status"] == "sent"
+        assert inbox == ["+12025550100  Hello"]
 
     def test_the_users_and_their_passwords_are_named(self, stand: Stand) -> None:
         printed = stand.output.read_text()
@@ -67,11 +69,8 @@ class TestTheFirstMinutes:
         assert "cognito:groups" not in jwt.decode(stand.token("alice@example.com"), options={"verify_signature": False})
 
     def test_no_tracked_file_is_changed(self, stand: Stand) -> None:
-        del stand
-        changed = subprocess.run(
-            ["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, check=True, text=True
-        ).stdout
-        assert [line for line in changed.splitlines() if ".local" in line or (".chalice" in line and "??" in line)] == []
+        stand.token("alice")
+        assert tracked() == stand.tracked
 
 
 class TestTheWholeRound:
@@ -219,6 +218,40 @@ class TestTheServer:
         assert connection.getresponse().status == 400
         connection.close()
 
+    @pytest.mark.parametrize(("request_", "status"), [
+        (b"GET /tasks?a=SECRET b HTTP/1.1\r\n\r\n", 400), (b"SECRET\r\n\r\n", 400), (b"GET /health HTTP/1.1\r\nContent-Length: SECRET\r\n\r\n", 400),
+        (b"POST /tasks HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nSECRET\r\n0\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400), (b"SECRET /tasks HTTP/1.1\r\n\r\n", 405),
+        (b"TRACE /tasks HTTP/1.1\r\n\r\n", 405), (b"GET /SECRET HTTP/1.1\r\nAuthorization: Bearer \xe9\r\n\r\n", 404),
+        (b"GET /SECRET HTTP/1.1\r\nAuthorization: SECRET\r\n\r\n", 404), (b"GET /tasks HTTP/1.1\r\nX: " + b"S" * 70000 + b"\r\n\r\n", 400),
+    ])  # fmt: skip
+    def test_what_is_no_request_is_answered_with_a_problem_and_logged_nowhere(
+        self, stand: Stand, request_: bytes, status: int
+    ) -> None:
+        with socket.create_connection(("127.0.0.1", stand.port), timeout=PATIENCE) as connection:
+            connection.sendall(request_)
+            answer = connection.recv(65536).decode()
+        head, _, body = answer.partition("\r\n\r\n")
+        assert head.startswith(f"HTTP/1.1 {status} ")
+        assert "X-Request-Id: " in head
+        assert json.loads(body)["status"] == status
+        assert "SECRET" not in answer + stand.output.read_text()
+
+    def test_a_header_on_several_lines_is_one_list(self, stand: Stand, carol: str) -> None:
+        path = stand("POST", "/tasks", carol, {"title": "T"}).headers["Location"]
+        for tags, status in ((['"7"', '"1"'], 200), (['"7"', '"8"'], 412)):
+            connection = http.client.HTTPConnection("127.0.0.1", stand.port, timeout=PATIENCE)
+            connection.putrequest("PATCH", path)
+            for name, value in [("Authorization", carol), ("Content-Length", "16"), *(("If-Match", tag) for tag in tags)]:
+                connection.putheader(name, value)
+            connection.endheaders(b'{"title": "new"}')
+            assert connection.getresponse().status == status
+            connection.close()
+
+    def test_many_clients_may_come_at_once(self, stand: Stand) -> None:
+        with ThreadPoolExecutor(64) as many:
+            assert [answer.status for answer in many.map(lambda _: stand("GET", "/health"), range(64))] == [200] * 64
+
     def test_only_loopback_is_listened_on(self, stand: Stand) -> None:
         table = Path("/proc/net/tcp").read_text() if Path("/proc/net/tcp").exists() else ""
         for port in (stand.port, stand.aws_port):
@@ -300,6 +333,20 @@ class TestStartAndStop:
         assert listening(stand.port, stand.aws_port) == []
 
     @pytest.mark.parametrize("value", ["x", "0", "65536", "-1", "80.0"])
+    def test_one_port_for_both_is_told_in_one_line(self, tmp_path: Path) -> None:
+        stand = Stand(tmp_path / "home")
+        stand.environment["AWS_PORT"] = stand.environment["PORT"]
+        done = stand.local("run")
+        expected = f"PORT and AWS_PORT are both {stand.port}. Choose another one: make run AWS_PORT={stand.port + 1}\n"
+        assert (done.returncode, done.stderr) == (1, expected)
+
+    @pytest.mark.parametrize("left", ["", "{", "{}", "[]"])
+    def test_what_a_crash_has_left_is_no_obstacle(self, tmp_path: Path, left: str) -> None:
+        stand = Stand(tmp_path / "home")
+        stand.home.mkdir()
+        (stand.home / "running.json").write_text(left)
+        assert stand.local("env").stderr.startswith("Nothing is running here.")
+
     def test_a_port_that_is_none_is_told_in_one_line(self, tmp_path: Path, value: str) -> None:
         stand = Stand(tmp_path / "home")
         stand.environment["PORT"] = value
@@ -339,5 +386,12 @@ class TestStartAndStop:
             path = copy / "chalicelib" / "__init__.py"
             path.write_text(path.read_text().replace(RELEASE, "changed"))
             stand.serves("changed")
+            path.write_text("this is no Python")
+            time.sleep(1)
+            path.write_text('"""Mended."""\n\nRELEASE = "mended"\n')
+            stand.serves("mended")
+            assert "Changed: chalicelib/__init__.py. Starting again ..." in stand.output.read_text()
+            assert "The app does not start: " in stand.output.read_text()
+            assert "Traceback" not in stand.output.read_text()
         finally:
             stand.stop()

@@ -1,9 +1,10 @@
 """What every request gets: a deadline, an answer that can be read, one log line that says nothing personal."""
 
 import json
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -84,12 +85,31 @@ class TestUnexpectedFailures:
     def test_the_answer_says_nothing_and_the_log_line_where(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
         answer = alice("GET", "/tasks")
         assert answer.problem == (500, "internal")
-        assert answer.json.keys() == {"type", "title", "status", "instance"}
+        assert answer.json.keys() == {"type", "title", "status", "detail", "instance"}
         (line,) = lines(capsys)
         assert [error["type"] for error in line["errors"]] == ["builtins.LookupError", "builtins.ValueError"]
         assert line["errors"][0]["frames"][-1].endswith(" page")
         assert "carol" not in json.dumps(line)
         assert "secret" not in json.dumps(line)
+
+    @pytest.mark.usefixtures("bug")
+    def test_nothing_else_is_logged_of_it(
+        self, alice: Person, capfd: pytest.CaptureFixture[str], root_log: list[str]
+    ) -> None:
+        alice("GET", "/tasks")
+        assert len(capfd.readouterr().out.splitlines()) == 1
+        assert capfd.readouterr().err == ""
+        assert root_log == []
+
+    @pytest.fixture
+    def root_log(self) -> Iterator[list[str]]:
+        """Listen as Lambda does: on the root logger."""
+        heard: list[str] = []
+        handler = logging.Handler()
+        handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+        logging.getLogger().addHandler(handler)
+        yield heard
+        logging.getLogger().removeHandler(handler)
 
     @pytest.mark.usefixtures("bug")
     def test_the_next_request_knows_nothing_of_it(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,6 +121,19 @@ class TestUnexpectedFailures:
     def test_even_in_debug_mode(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(app, "_debug", True)
         assert b"secret" not in alice("GET", "/tasks").body
+
+    def test_an_event_that_chalice_stumbles_over_is_a_problem_too(self, capsys: pytest.CaptureFixture[str]) -> None:
+        answer = app(event(path="/tasks/{task_id}", pathParameters={}), Context())
+        assert answer["statusCode"] == 500
+        assert json.loads(answer["body"])["type"] == "urn:problem:internal"
+        assert answer["headers"]["Access-Control-Allow-Origin"] == "http://localhost:3000"
+        assert lines(capsys)[0]["errors"][0]["type"] == "builtins.KeyError"
+
+    def test_a_type_that_chalice_itself_refuses_is_a_problem_too(
+        self, alice: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(app.routes["/health"]["GET"], "content_types", ["application/json"])
+        assert alice("GET", "/health", Content_Type="text/plain").problem == (415, "unsupported-media-type")
 
     def test_an_event_that_is_no_request_is_refused(self) -> None:
         assert app({"source": "aws.events"}, Context())["statusCode"] == 500
@@ -145,6 +178,14 @@ class TestTheDeadline:
             answer = elsewhere(lambda: alice("GET", "/tasks"))
             over.set()
         assert answer.problem == (503, "unavailable")
+
+    @pytest.mark.parametrize("milliseconds", [501, 500, 499, 1, 0, -5])
+    def test_too_little_time_is_no_time(self, in_lambda: pytest.MonkeyPatch, milliseconds: int) -> None:
+        del in_lambda
+        with network(self.hanging):
+            answer = app(event(claims=pool.id_claims()), Context(milliseconds))
+        assert answer["statusCode"] == 503
+        assert answer["headers"]["Retry-After"] == "1"
 
     def test_no_request_may_take_longer_than_the_longest(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.2)

@@ -3,6 +3,8 @@
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any, cast
 
 import pytest
@@ -139,6 +141,27 @@ class TestLostAnswers:
         now = alice("GET", path_of(task)).json
         assert now.items() >= theirs.items()
 
+    def test_a_change_that_began_later_is_not_made_on_top_of_one_that_began_earlier(self, alice: Person) -> None:
+        """The other one had to begin anew, and so came after the change whose answer is lost; it is older by its clock."""
+        task = alice.creates()
+        earlier, later = Event(), Event()
+
+        def meanwhile() -> None:
+            later.set()
+            earlier.wait()
+
+        def held(_request: object) -> None:
+            later.wait()
+
+        with ThreadPoolExecutor(1) as other, network(held, lost_after(meanwhile), keep_busy=False):
+            theirs = other.submit(lambda: alice("PATCH", path_of(task), {"title": "theirs"}))
+            theirs.add_done_callback(lambda _: earlier.set())
+            time.sleep(0.01)
+            mine = alice("PATCH", path_of(task), {"title": "mine"})
+        assert theirs.result().status == 200
+        assert mine.problem == UNAVAILABLE
+        assert alice("GET", path_of(task)).json["title"] == "theirs"
+
     @pytest.mark.parametrize("tag", [{}, {"If_Match": '"1"'}])
     def test_a_412_is_never_given_for_ones_own_write(self, alice: Person, tag: dict[str, str]) -> None:
         task = alice.creates()
@@ -185,6 +208,9 @@ class TestOthersInBetween:
         aws.dynamodb.put_item(TableName=TABLE, Item=began)
         answer = alice("PATCH", path_of(task), {"title": "x"})
         assert (answer.status, answer.json["version"]) == (200, 2)
+        assert answer.json["updated_at"] == "9999-12-31T23:59:59.999Z"  # which never goes back
+        answer = alice("PATCH", path_of(task), {"title": "x"}, If_Match='"2"')
+        assert (answer.status, answer.json["updated_at"]) == (200, "9999-12-31T23:59:59.999Z")
 
     def test_a_row_that_changes_under_every_write_is_written_in_the_end(self, alice: Person) -> None:
         task = alice.creates(due_at="2030-01-01T00:00:00Z")
@@ -215,7 +241,7 @@ class TestOthersInBetween:
     def test_a_key_that_has_expired_is_free_though_its_record_is_still_there(self, alice: Person) -> None:
         first = alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k")
         (record,) = [row for row in rows_of(alice) if "expires_at" in row]
-        assert 86_390 < int(record["expires_at"]["N"]) - time.time() <= 86_400
+        assert 86_390 < int(record["expires_at"]["N"]) - time.time() <= 86_401
         aws.dynamodb.put_item(TableName=TABLE, Item=record | {"expires_at": {"N": str(int(time.time()))}})
         second = alice("POST", "/tasks", {"title": "U"}, Idempotency_Key="k")
         assert second.status == 201
@@ -244,9 +270,13 @@ class TestCost:
     ])  # fmt: skip
     def test_everything_else_is_one_call(self, alice: Person, operation: str, call: str) -> None:
         path = path_of(alice.creates())
+        sent: list[Any] = []
+        events: Any = aws.dynamodb.meta.events
+        events.register("provide-client-params.dynamodb.*", lambda params, **_: sent.append(params))
         with network() as attempts:
             OPERATIONS[operation](alice, path)
         assert attempts == [call]
+        assert [params.get("ConsistentRead") for params in sent] == [True if call in {"GetItem", "Query"} else None]
 
     @pytest.mark.parametrize("query", ["", "&status=done", "&status=done&due_after=2030-01-01T00:00:00Z"])
     def test_a_page_reads_what_it_shows_and_one_more(self, alice: Person, query: str) -> None:
@@ -305,6 +335,14 @@ def test_an_idempotency_record_holds_no_text_of_the_caller(alice: Person) -> Non
     assert "private" not in json.dumps(record)
 
 
+def test_an_id_that_is_taken_is_never_written_over(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = alice.creates("first")
+    monkeypatch.setattr("chalicelib.tasks.new_task_id", lambda _: task["task_id"])
+    for headers in ({}, {"Idempotency_Key": "k"}):
+        assert alice("POST", "/tasks", {"title": "second"}, **headers).problem == UNAVAILABLE
+    assert alice.titles() == ["first"]
+
+
 def test_a_refusal_that_cannot_be_is_no_outcome(alice: Person) -> None:
     with network(refused("ConditionalCheckFailedException")):
         assert OPERATIONS["create"](alice, "").problem == UNAVAILABLE
@@ -322,7 +360,7 @@ ID = "01a1f8a7-b50f-7aa8-bb0e-470ad9b338b8"
 @pytest.mark.parametrize(("query", "position"), [
     ("", "x"), ("", ""), ("", f"~#{ID}"), ("", "USER#x"), ("", ID + "\n"), ("&status=pending", ID), ("&status=pending", "~#x"),
     ("&status=pending", f"x#{ID}#{ID}"), ("&status=pending", f"~~#{ID}"), (DUE, f"~#{ID}"), (DUE, f"2029-01-01T00:00:00Z#{ID}"),
-    (DUE, f"2032-01-01T00:00:00Z#{ID}"), (DUE, "2030-06-01T00:00:00Z#x"),
+    (DUE, f"2032-01-01T00:00:00Z#{ID}"), ("&status=pending", f"{'A' * 20}#{ID}"), ("&status=pending", "x" * 20 + "#" + ID), (DUE, "2030-06-01T00:00:00Z#x"),
 ])  # fmt: skip
 def test_a_forged_cursor_is_refused_before_the_database_is_asked(alice: Person, query: str, position: str) -> None:
     bounds = ("pending", "2030-01-01T00:00:00Z", "2031-01-01T00:00:00Z") if query == DUE else (query[8:] or None, None, None)

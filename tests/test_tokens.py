@@ -58,6 +58,7 @@ REFUSED: dict[str, Callable[[], str | None]] = {
     "two parts": lambda: "Bearer x.y",
     "three parts of nothing": lambda: "Bearer ..",
     "five parts": lambda: "Bearer a.b.c.d.e",
+    "endless nesting": lambda: "W1tb" * 8000 + ".e30.x",
     "not ASCII": lambda: "Bearer ü.ü.ü",
     "no JSON in the head": lambda: f"{base64.urlsafe_b64encode(b'{').decode()}.e30.x",
     "a list as head": lambda: f"{part([])}.{part({})}.x",
@@ -144,6 +145,7 @@ def test_a_key_that_is_new_is_fetched_when_a_minute_has_passed(keys: pool.KeySer
     assert call(token(id_claims(), "unpublished")).status == 401
     known = tokens.pool_keys()
     assert known.cooldown_duration == 60
+    assert known.timeout == 2
     assert known._last_successful_fetch is not None
     known._last_successful_fetch -= 60
     assert call(token(id_claims(), "unpublished")).status == 200
