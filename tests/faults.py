@@ -29,7 +29,7 @@ def use_fresh_client(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @contextmanager
-def network(*faults: Fault, client: Any = None, keep_busy: bool = True) -> Iterator[list[str]]:
+def network(*faults: Fault, client: Any = None) -> Iterator[list[str]]:
     """Do this to the attempts that follow, one each, and let the rest pass; gives the operations as they were attempted."""
     attempts: list[str] = []
     waiting = list(reversed(faults))
@@ -40,7 +40,7 @@ def network(*faults: Fault, client: Any = None, keep_busy: bool = True) -> Itera
         if busy:  # what a fault does itself is not disturbed
             return _moto(request)
         attempts.append(event_name.rpartition(".")[2])
-        busy = keep_busy
+        busy = True
         try:
             return (waiting.pop()(request) if waiting else None) or _moto(request)
         finally:

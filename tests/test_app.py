@@ -429,6 +429,7 @@ class TestCursors:
     QUERIES = (
         "",
         "&status=pending",
+        "&status=done",
         "&status=pending&due_after=2020-01-01T00:00:00Z",
         "&status=pending&due_before=2040-01-01T00:00:00Z",
     )

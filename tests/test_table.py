@@ -3,8 +3,6 @@
 import json
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 from typing import Any, cast
 
 import pytest
@@ -141,25 +139,27 @@ class TestLostAnswers:
         now = alice("GET", path_of(task)).json
         assert now.items() >= theirs.items()
 
-    def test_a_change_that_began_later_is_not_made_on_top_of_one_that_began_earlier(self, alice: Person) -> None:
-        """The other one had to begin anew, and so came after the change whose answer is lost; it is older by its clock."""
+    def test_nor_on_top_of_one_that_began_earlier_and_had_to_begin_anew(
+        self, alice: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         task = alice.creates()
-        earlier, later = Event(), Event()
+        now = time.time_ns() + 1_000_000_000
 
-        def meanwhile() -> None:
-            later.set()
-            earlier.wait()
+        def earlier() -> None:
+            monkeypatch.setattr(time, "time_ns", lambda: now - 5_000_000)
+            assert alice("PATCH", path_of(task), {"title": "theirs"}).status == 200
 
-        def held(_request: object) -> None:
-            later.wait()
+        monkeypatch.setattr(time, "time_ns", lambda: now)
+        with network(lost_after(earlier)):
+            assert alice("PATCH", path_of(task), {"title": "mine"}).problem == UNAVAILABLE
+        assert alice("GET", path_of(task)).json["title"] == "theirs"
 
-        with ThreadPoolExecutor(1) as other, network(held, lost_after(meanwhile), keep_busy=False):
-            theirs = other.submit(lambda: alice("PATCH", path_of(task), {"title": "theirs"}))
-            theirs.add_done_callback(lambda _: earlier.set())
-            time.sleep(0.01)
-            mine = alice("PATCH", path_of(task), {"title": "mine"})
-        assert theirs.result().status == 200
-        assert mine.problem == UNAVAILABLE
+    def test_nor_on_top_of_one_of_the_same_millisecond(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = time.time_ns()
+        monkeypatch.setattr(time, "time_ns", lambda: now)
+        task = alice.creates()
+        with network(lambda _: None, lost_after(lambda: alice("PATCH", path_of(task), {"title": "theirs"}))):
+            assert alice("PATCH", path_of(task), {"title": "mine"}).problem == UNAVAILABLE
         assert alice("GET", path_of(task)).json["title"] == "theirs"
 
     @pytest.mark.parametrize("tag", [{}, {"If_Match": '"1"'}])
