@@ -39,8 +39,7 @@ os.environ |= {
 
 _aws = moto.mock_aws()
 _aws.start()  # before the app makes its clients
-_serving = pool.serving()
-KEY_SERVER = _serving.__enter__()
+KEY_SERVER = pool.serve()
 os.environ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"] = KEY_SERVER.url
 
 from msgspec import structs  # noqa: E402
@@ -66,12 +65,16 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _stage() -> Iterator[None]:
-    aws.dynamodb.create_table(TableName=TABLE, **table_properties())
-    yield
-    _serving.__exit__(None, None, None)
+def pytest_unconfigure() -> None:
+    """End what was started above, whatever became of the tests."""
+    KEY_SERVER.shutdown()
+    KEY_SERVER.server_close()
     _aws.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stage() -> None:
+    aws.dynamodb.create_table(TableName=TABLE, **table_properties())
 
 
 @pytest.fixture

@@ -2,10 +2,8 @@
 
 import json
 import threading
-import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -32,7 +30,7 @@ JWKS = {
 
 def id_claims(sub: str | None = None, **changes: Any) -> dict[str, Any]:
     """Return what an ID token of the web client says; a change to None takes a claim out."""
-    now = int(time.time())
+    now = int(datetime.now(UTC).timestamp())  # the clock that PyJWT looks at
     sub = sub or str(uuid.uuid4())
     claims = {
         "sub": sub,
@@ -100,14 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def serving() -> Iterator[KeyServer]:
-    """Serve the keys until the block ends."""
-    with KeyServer() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+def serve() -> KeyServer:
+    """Serve the keys in the background."""
+    server = KeyServer()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
