@@ -60,7 +60,7 @@ def join() -> dict[str, str]:
         variables: dict[str, str] = json.loads(_RUNNING.read_text())
         _set(variables)
         answers(f"{variables['AWS_ENDPOINT_URL']}/_ministack/health")
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = "Nothing is running here. Start it with `make run`, in another terminal."
         raise LocalError(message) from error
     return variables

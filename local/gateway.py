@@ -69,12 +69,15 @@ def _handle(self: local.ChaliceRequestHandler) -> None:
 
 def _refuse(self: local.ChaliceRequestHandler, code: int, _message: str | None = None, _explain: str | None = None) -> None:
     if code == _UNKNOWN_METHOD:
-        _handle(self)  # the app knows which methods there are
+        self.command = "UNKNOWN"  # the app knows which methods there are, and what the client calls this one is not logged
+        _handle(self)
+        self.wfile.flush()
         return
     self.close_connection = True
     self.request_version = self.protocol_version
     refusal = _refusal(Malformed("The request must be HTTP/1.1 with a Content-Length for its body."))
     _send(self, refusal["statusCode"], refusal["headers"], refusal["body"])
+    self.wfile.flush()
 
 
 def _send(self: local.ChaliceRequestHandler, code: int, headers: dict[str, Any], body: str | bytes) -> None:
