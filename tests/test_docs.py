@@ -7,7 +7,9 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
 from app import app
@@ -53,6 +55,30 @@ def test_the_commands_of_readme_give_the_answers_of_readme(stand: Stand) -> None
         ["bash", "-e"], input=script, cwd=ROOT, env=stand.environment, capture_output=True, check=True, text=True
     )
     assert lasting("\n".join(filter(None, done.stdout.splitlines()))) == lasting("\n".join(session))
+
+
+def test_the_client_of_readme_sends_texts_with_one_token(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - as a reader would paste it
+    settings = stand.settings()
+    local: Any = boto3.client(
+        "cognito-idp",
+        region_name="us-east-1",
+        endpoint_url=settings["AWS_ENDPOINT_URL"],
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    pool = settings["USER_POOL_ARN"].rpartition("/")[2]
+    client_id = settings["MACHINE_CLIENT_IDS"]
+    secret = local.describe_user_pool_client(UserPoolId=pool, ClientId=client_id)["UserPoolClient"]["ClientSecret"]
+    texts = names["Texts"](stand.url, f"{settings['AWS_ENDPOINT_URL']}/oauth2/token", client_id, secret)
+    first = texts.send("+442079460000", "One", "one")
+    assert first["status"] == "sent"
+    monkeypatch.setattr(texts, "_token_url", "http://127.0.0.1:9")  # it is not asked again
+    assert texts.send("+442079460000", "One", "one") == first
+    assert texts.send("+442079460000", "Two", "two")["message_id"] != first["message_id"]
+    assert stand.local("inbox").stdout.splitlines().count("+442079460000  One") == 1
 
 
 def test_the_routes_of_readme_are_the_routes_of_the_app() -> None:
