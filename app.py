@@ -8,10 +8,11 @@ from chalice.app import AuthRequest
 
 from chalicelib import RELEASE, middleware, sms, tasks, web
 from chalicelib.auth import SMS_SCOPE
+from chalicelib.call import call
 from chalicelib.config import settings
 from chalicelib.task import BoardQuery, NewTask, TaskChanges, TaskQuery
 from chalicelib.text import Text
-from chalicelib.web import ANY_TYPE, CORS, call
+from chalicelib.web import ANY_TYPE, CORS
 
 # On a laptop alone: Chalice does not ship its server to Lambda, nor do we ship ours.
 if importlib.util.find_spec("chalice.local") and importlib.util.find_spec("local"):  # pragma: no branch

@@ -12,9 +12,10 @@ from botocore.exceptions import ClientError
 from chalice import Response
 from chalice.app import Request
 
+from chalicelib.call import call
 from chalicelib.deadline import DeadlineReached, deadline
 from chalicelib.problems import Internal, MethodNotAllowed, Problem, Unavailable, UnsupportedMediaType
-from chalicelib.web import CORS, call
+from chalicelib.web import CORS
 
 LONGEST = 8.0  # seconds; clients and the gateway give up later
 MARGIN = 0.5  # seconds between the deadline and the end of the function, after which nobody could answer

@@ -10,9 +10,10 @@ from tests.conftest import ROOT
 
 ANYWHERE = {"config", "problems"}
 ARROWS = {
-    "app": {"auth", "middleware", "sms", "task", "tasks", "text", "web"},
-    "middleware": {"deadline", "web"},
-    "web": {"auth", "caller", "etags", "idempotency", "inputs", "task", "text"},
+    "app": {"auth", "call", "middleware", "sms", "task", "tasks", "text", "web"},
+    "middleware": {"call", "deadline", "web"},
+    "web": {"auth", "call", "etags", "task", "text"},
+    "call": {"auth", "caller", "etags", "idempotency", "inputs", "task"},
     "tasks": {"board", "caller", "cursor", "idempotency", "ledger", "table", "task", "update"},
     "sms": {"aws", "caller", "deadline", "idempotency", "ledger", "text"},
     "table": {"aws", "caller", "rows", "task"},
@@ -35,7 +36,7 @@ ARROWS = {
     "tokens": set(),
 }
 MODULES = {"app": ROOT / "app.py"} | {path.stem: path for path in (ROOT / "chalicelib").glob("[!_]*.py")}
-SPEAKS_HTTP = {"app", "middleware", "problems", "web"}
+SPEAKS_HTTP = {"app", "call", "middleware", "problems", "web"}
 SPEAKS_TO_AWS = {"aws", "board", "ledger", "middleware", "sms", "table", "tokens", "update"}
 
 

@@ -1,0 +1,142 @@
+"""The request that is being answered, as typed values; asking for one that is not as it must be raises its problem."""
+
+import math
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, cast
+
+import msgspec
+from chalice.app import Request
+
+from chalicelib import auth, etags, idempotency, inputs
+from chalicelib.caller import Caller, Machine
+from chalicelib.idempotency import Key
+from chalicelib.inputs import Checked
+from chalicelib.problems import BodyTooLarge, IdempotencyKeyRequired, Invalid, Unauthorized, UnsupportedMediaType
+from chalicelib.task import Task
+
+_LISTS = {("GET", "/tasks"), ("GET", "/admin/tasks")}
+_LARGEST_BODY = 64 * 1024
+
+
+class Call(threading.local):
+    """The request that this thread is answering; what it asks for that is not as it must be raises its problem."""
+
+    request: Request
+    id: str
+    failure: BaseException | None
+    """What Chalice has caught and logged while answering."""
+
+    def begin(self, request: Request) -> None:
+        """Take the place of the last request."""
+        self.__dict__.clear()
+        self.request, self.failure = request, None
+        self.id = request.context.get("requestId") or str(uuid.uuid4())
+
+    @property
+    def user(self) -> Caller:
+        """The signed-in user; raises Unauthorized, Unavailable, Invalid."""
+        return auth.user(self._claims(), self.id)
+
+    @property
+    def admin(self) -> Caller:
+        """The signed-in user, who is an admin; raises Unauthorized, Forbidden, Unavailable."""
+        return auth.admin(self._claims(), self.id)
+
+    @property
+    def machine(self) -> Machine:
+        """The machine with the scope for texts; raises Unauthorized, Unavailable, Invalid."""
+        context = cast("Any", self.request.lambda_context)
+        busy_until = math.ceil(time.time() + context.get_remaining_time_in_millis() / 1000)
+        return auth.machine(self._claims(), self.id, busy_until)
+
+    @property
+    def username(self) -> str:
+        """The name of the user, whichever kind of token came; raises Unauthorized, Unavailable."""
+        context = self.request.context
+        if auth.behind_the_gateway(context):
+            name = (context.get("authorizer") or {}).get("username")
+        else:
+            name = auth.username(auth.verified(self._header("authorization") or ""))
+        if name is None:
+            raise Unauthorized
+        self.refuse_parameters()
+        return str(name)
+
+    def body(self, wanted: type[Checked]) -> Checked:
+        """Return the body as this type; raises Malformed, BodyTooLarge, UnsupportedMediaType, Invalid."""
+        if not isinstance(self._json, dict):
+            raise Invalid([{"pointer": "", "detail": "must be a JSON object"}])
+        return inputs.checked(self._json, wanted, "pointer")
+
+    def query(self, wanted: type[Checked]) -> Checked:
+        """Return the query string as this type; raises Invalid."""
+        parameters = self.request.to_original_event()["multiValueQueryStringParameters"] or {}
+        repeated = [
+            inputs.error("parameter", name, "is given more than once") for name, all_ in parameters.items() if len(all_) > 1
+        ]
+        if repeated:
+            raise Invalid(repeated[: inputs.MOST_ERRORS])
+        return inputs.checked({name: value for name, (value,) in parameters.items()}, wanted, "parameter")
+
+    @property
+    def if_match(self) -> frozenset[int] | None:
+        """The versions that the caller has in mind, None for any; raises Malformed."""
+        header = self._header("if-match")
+        return None if header is None else etags.strong(header)
+
+    @property
+    def key(self) -> Key | None:
+        """The Idempotency-Key with the body that it came with, if any came; raises Malformed."""
+        header = self._header("idempotency-key")
+        return None if header is None else idempotency.key(header, self._json)
+
+    def knows(self, task: Task) -> bool:
+        """Tell whether the caller says to have this version already; raises Malformed."""
+        header = self._header("if-none-match")
+        if header is None:
+            return False
+        versions = etags.weak(header)
+        return versions is None or task.version in versions
+
+    @property
+    def required_key(self) -> Key:
+        """The Idempotency-Key with the body that it came with; raises IdempotencyKeyRequired, Malformed."""
+        if self.key is None:
+            raise IdempotencyKeyRequired
+        return self.key
+
+    def _claims(self) -> Mapping[str, Any]:
+        claims = auth.claims(self.request.context, self._header("authorization") or "")
+        self.refuse_parameters()
+        return claims
+
+    def refuse_parameters(self) -> None:
+        """Raise Invalid for a query string, unless the route is a list; called once the caller is known, if there is one."""
+        if (self.request.method, self.request.path) not in _LISTS:
+            self.query(msgspec.Struct)
+
+    @cached_property
+    def _json(self) -> object:
+        raw = cast("bytes", self.request.raw_body)
+        if len(raw) > _LARGEST_BODY:
+            message = f"A body has at most {_LARGEST_BODY} bytes."
+            raise BodyTooLarge(message)
+        media_type = (self._header("content-type") or "application/json").partition(";")[0].strip().lower()
+        known = ["application/json"] + ["application/merge-patch+json"] * (self.request.method == "PATCH")
+        if raw and media_type not in known:
+            message = f"Send the body as {' or '.join(known)}."
+            raise UnsupportedMediaType(message)
+        return inputs.parse(raw)
+
+    def _header(self, name: str) -> str | None:
+        """Return a header; one that was sent on several lines is the list of them (RFC 9110, section 5.3)."""
+        several = self.request.to_original_event().get("multiValueHeaders") or {}
+        lines = [line for key, lines in several.items() if key.lower() == name for line in lines]
+        return ", ".join(lines) if lines else self.request.headers.get(name)
+
+
+call = Call()
