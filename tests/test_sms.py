@@ -359,6 +359,12 @@ class TestWhatDynamoDbSays:
         assert send(machine, body, "k").json == UNKNOWN
         outbox.append((body["to"], body["message"]))
 
+    def test_a_record_that_is_gone_is_no_reason_to_fail(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
+        body = text()
+        with network(lambda _: None, refused("ConditionalCheckFailedException")):
+            assert send(machine, body, "k").json == UNKNOWN
+        outbox.append((body["to"], body["message"]))
+
     @pytest.mark.parametrize(("reasons", "problem"), [
         ("TransactionConflict None None None", (409, "conflict")), ("None None TransactionConflict None", UNAVAILABLE),
     ])  # fmt: skip
