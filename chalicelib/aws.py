@@ -31,11 +31,16 @@ def outcomes() -> Iterator[None]:
     except (ParamValidationError, Unavailable):  # a fault of ours, or known already
         raise
     except ClientError as error:
-        if error.response["Error"]["Code"] not in _OUTCOMES:
+        if code(error) not in _OUTCOMES:
             raise Unavailable from error
         raise
     except Exception as error:  # timeouts, resets, and all that a parser may raise over what is not an answer of AWS
         raise Unavailable from error
+
+
+def code(error: ClientError) -> str:
+    """Return how AWS calls an error; nothing where what answered was not AWS."""
+    return error.response.get("Error", {}).get("Code", "")
 
 
 def genuine(answer: Any) -> Any:

@@ -62,19 +62,20 @@ def reserve(machine: Machine, key: Key, counters: list[Counter], now: int) -> di
 
 
 def settle(machine: Machine, key: Key, message_id: str) -> None:
-    """Record the id of the text that this very call reserved and sent; raises Unavailable."""
-    with aws.outcomes():
-        aws.genuine(
-            dynamodb.update_item(
-                TableName=settings.table_name,
-                Key=rows.record_key(machine, "sms", key),
-                UpdateExpression="SET #message_id = :message_id",
-                ConditionExpression="#write = :write",
-                ExpressionAttributeNames={"#message_id": "message_id", "#write": "write"},
-                ExpressionAttributeValues={":message_id": {"S": message_id}, ":write": {"S": machine.request_id}},
-                ReturnConsumedCapacity="TOTAL",
-            )
-        )
+    """Record the id of the text that this very call reserved and sent; raises Unavailable.
+
+    In a transaction, because a second call with the key may just be looking, and that conflict is tried again.
+    """
+    recorded = {
+        "TableName": settings.table_name,
+        "Key": rows.record_key(machine, "sms", key),
+        "UpdateExpression": "SET #message_id = :message_id",
+        "ConditionExpression": "#write = :write",
+        "ExpressionAttributeNames": {"#message_id": "message_id", "#write": "write"},
+        "ExpressionAttributeValues": {":message_id": {"S": message_id}, ":write": {"S": machine.request_id}},
+    }
+    if _transact([{"Update": recorded}]) is not None:
+        raise Unavailable
 
 
 def release(machine: Machine, key: Key, counters: list[Counter]) -> None:
@@ -130,7 +131,7 @@ def _transact(items: list[Any]) -> list[Any] | None:
         except ClientError as error:
             reasons: list[Any] = cast("Any", error.response).get("CancellationReasons", [])
             codes = [reason.get("Code") for reason in reasons]
-            if "ConditionalCheckFailed" in codes:
+            if "ConditionalCheckFailed" in codes and codes[0] != "TransactionConflict":  # which may hide that it is there
                 return reasons
             met = [item for item, code in zip(items, codes, strict=False) if code == "TransactionConflict"]
             pause = next(pauses, None)

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from chalice import Response
 from chalice.app import Request
 
+from chalicelib import aws
 from chalicelib.call import call
 from chalicelib.deadline import DeadlineReached, deadline
 from chalicelib.problems import Internal, MethodNotAllowed, Problem, Unavailable, UnsupportedMediaType
@@ -99,8 +100,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _described(error: BaseException) -> dict[str, object]:
     """Return type and frames: the text of an exception may hold what a client sent."""
     described: dict[str, object] = {"type": f"{type(error).__module__}.{type(error).__qualname__}"}
-    if isinstance(error, ClientError) and re.fullmatch(r"[A-Za-z]{1,64}", error.response["Error"]["Code"]):
-        described["code"] = error.response["Error"]["Code"]
+    if isinstance(error, ClientError) and re.fullmatch(r"[A-Za-z]{1,64}", aws.code(error)):
+        described["code"] = aws.code(error)
     described["frames"] = [
         f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
     ]

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
-from chalicelib import ledger
+from chalicelib import aws, ledger
 from chalicelib.aws import sns
 from chalicelib.caller import Machine
 from chalicelib.config import settings
@@ -38,14 +38,17 @@ def send(machine: Machine, key: Key, text: Text) -> tuple[Receipt, bool]:
         return _replayed(earlier, key, now), True
     try:
         message_id = _published(text)
-    except Problem:
-        ledger.release(machine, key, counters)
+    except Problem as refusal:
+        try:
+            ledger.release(machine, key, counters)
+        except (Unavailable, DeadlineReached) as kept:  # the key tells `unknown` then, and the refusal stays what it is
+            raise refusal from kept
         raise
     except DeadlineReached:
         return _UNKNOWN, False  # which is what the reservation tells when this call is over
     try:
         ledger.settle(machine, key, message_id or "")
-    except (ClientError, Unavailable, DeadlineReached):
+    except (Unavailable, DeadlineReached):
         return _UNKNOWN, False  # what cannot be told again tomorrow is not told today
     return _receipt(message_id), False
 
@@ -103,11 +106,11 @@ def _published(text: Text) -> str | None:
     except (EndpointConnectionError, ConnectTimeoutError) as error:  # nothing was sent, not even the request
         raise Unavailable from error
     except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] // 100 != _REFUSED:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] // 100 != _REFUSED or not aws.code(error):
             return None
-        if error.response["Error"]["Code"] in {"InvalidParameter", "InvalidParameterValue"}:
+        if aws.code(error) in {"InvalidParameter", "InvalidParameterValue"}:
             raise Invalid([{"pointer": "/to", "detail": "is refused by Amazon SNS"}]) from error
         raise Unavailable from error
     except Exception:  # noqa: BLE001 - the answer was lost or garbled: a parser may raise anything over it
         return None
-    return answer.get("MessageId") or None
+    return answer.get("MessageId", "").strip() or None

@@ -44,8 +44,18 @@ class Receipt(Struct, frozen=True):
 
 
 def country(number: str) -> str | None:
-    """Return the country of a number by its numbering plan, such as US for +1 202 and JM for +1 876; None if it has none."""
-    return phonenumbers.region_code_for_number(phonenumbers.parse(number))
+    """Return the country of a number by its numbering plan, such as US for +1 202 and JM for +1 876; None if it has none.
+
+    Nor has another spelling of a number, such as +44 0 20 for +44 20, which would have limits of its own.
+    """
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return None
+    if phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) != number:
+        return None
+    region: str | None = phonenumbers.region_code_for_number(parsed)
+    return region
 
 
 def parts(message: str) -> int:

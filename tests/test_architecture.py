@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 ANYWHERE = {"config", "problems"}
 ARROWS = {
     "app": {"auth", "call", "middleware", "sms", "task", "tasks", "text", "web"},
-    "middleware": {"call", "deadline", "web"},
+    "middleware": {"aws", "call", "deadline", "web"},
     "web": {"auth", "call", "etags", "task", "text"},
     "call": {"auth", "caller", "etags", "idempotency", "inputs", "task"},
     "tasks": {"board", "caller", "cursor", "idempotency", "ledger", "table", "task", "update"},

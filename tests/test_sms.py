@@ -100,7 +100,7 @@ class TestSending:
     @pytest.mark.parametrize("to", [
         "12025550100", "+0123456789", "+12025550100 ", "+1 202 555 0100", "+1202555010a", "+", "+123456", "+1234567890123456", "",
         "arn:aws:sns:eu-central-1:1:topic", "+12025550100,+12025550101", "+\u0661\u0662\u0660\u0662\u0665\u0665\u0665\u0660\u0661\u0660\u0660",
-        "+12025550100\n", "+18765550100", "+15555550100", "+883510000000000", "+5511987654321", "+447700900123", None, 5, ["+12025550100"],
+        "+12025550100\n", "+18765550100", "+15555550100", "+9990000000", "+4402079460000", "+112025550100", "+883510000000000", "+5511987654321", "+447700900123", None, 5, ["+12025550100"],
     ])  # fmt: skip
     def test_whom_it_may_not_go_to(self, machine: Person, outbox: list[tuple[str, str]], to: object) -> None:
         answer = send(machine, {"to": to, "message": "Hello"})
@@ -249,6 +249,11 @@ GARBLED = {
     "a page": answered(200, b"<html>hello</html>"),
     "nothing": answered(200, b""),
     "half an answer": answered(200, b"<PublishResponse><PublishResult><Mess"),
+    "a blank id": answered(
+        200, b"<PublishResponse><PublishResult><MessageId> </MessageId></PublishResult></PublishResponse>"
+    ),
+    "a page with status 400": answered(400, b"<html>x</html>"),
+    "a refusal without a code": answered(403, b"<ErrorResponse><Error><Message>x</Message></Error></ErrorResponse>"),
     "no id": answered(200, b"<PublishResponse><PublishResult></PublishResult></PublishResponse>"),
     "500": answered(500, b"<ErrorResponse><Error><Code>InternalError</Code></Error></ErrorResponse>"),
     "503": answered(503, b"busy"),
@@ -352,7 +357,7 @@ class TestWhatDynamoDbSays:
         body = text()
         with network(lambda _: None, *[lost_before] * 3) as attempts:
             answer = send(machine, body, "k")
-        assert attempts == ["TransactWriteItems", "UpdateItem", "UpdateItem", "UpdateItem"]
+        assert attempts == ["TransactWriteItems"] * 4
         assert (answer.status, answer.json) == (202, UNKNOWN)
         later = time.time() + 11
         monkeypatch.setattr("chalicelib.sms.time.time", lambda: later)
@@ -361,9 +366,36 @@ class TestWhatDynamoDbSays:
 
     def test_a_record_that_is_gone_is_no_reason_to_fail(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
         body = text()
-        with network(lambda _: None, refused("ConditionalCheckFailedException")):
+        gone = refused("TransactionCanceledException", CancellationReasons='[{"Code": "ConditionalCheckFailed"}]')
+        with network(lambda _: None, gone):
             assert send(machine, body, "k").json == UNKNOWN
         outbox.append((body["to"], body["message"]))
+
+    def test_a_record_that_another_call_looks_at_is_written_in_the_end(
+        self, machine: Person, outbox: list[tuple[str, str]]
+    ) -> None:
+        body = text()
+        conflict = refused("TransactionCanceledException", CancellationReasons='[{"Code": "TransactionConflict"}]')
+        with network(lambda _: None, *[conflict] * 4) as attempts:
+            assert send(machine, body, "k").json["status"] == "sent"
+        assert len(attempts) == 6
+        assert send(machine, body, "k").json["status"] == "sent"
+        outbox.append((body["to"], body["message"]))
+
+    def test_a_limit_is_not_blamed_while_the_record_cannot_be_seen(self, machine: Person) -> None:
+        body = text()
+        first = send(machine, body, "k")
+        codes = '[{"Code": "TransactionConflict"}, {"Code": "ConditionalCheckFailed"}, {"Code": "None"}, {"Code": "None"}]'
+        with network(refused("TransactionCanceledException", CancellationReasons=codes)):
+            assert send(machine, body, "k").body == first.body
+
+    def test_a_refusal_stays_one_though_it_cannot_be_given_back(
+        self, machine: Person, outbox: list[tuple[str, str]]
+    ) -> None:
+        refusal = b"<ErrorResponse><Error><Code>InvalidParameter</Code></Error></ErrorResponse>"
+        with network(answered(400, refusal), client=aws.sns), network(lambda _: None, *[lost_before] * 3):
+            assert send(machine, text(), "k").problem == (422, "validation")
+        assert outbox == []
 
     @pytest.mark.parametrize(("reasons", "problem"), [
         ("TransactionConflict None None None", (409, "conflict")), ("None None TransactionConflict None", UNAVAILABLE),
@@ -387,7 +419,7 @@ def test_neither_number_nor_message_is_kept(machine: Person) -> None:
 
 
 @pytest.mark.parametrize(("number", "expected"), [
-    ("+12025550100", "US"), ("+18765550100", "JM"), ("+442079460000", "GB"), ("+5511987654321", "BR"), ("+15555550100", None),
+    ("+12025550100", "US"), ("+18765550100", "JM"), ("+442079460000", "GB"), ("+5511987654321", "BR"), ("+15555550100", None), ("+9990000000", None), ("+2100000000", None), ("+4402079460000", None), ("+112025550100", None),
     ("+883510000000000", "001"),
 ])  # fmt: skip
 def test_a_country_follows_from_the_numbering_plan(number: str, expected: str | None) -> None:
