@@ -143,6 +143,7 @@ class TestTheWholeRound:
 
 
 class TestRealTokens:
+    @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # of pycognito, from Python 3.12 on
     def test_only_an_id_token_of_the_web_client_opens(self, stand: Stand) -> None:
         settings = stand.settings()
         cognito: Any = boto3.client(
