@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,6 +110,18 @@ class Stand:
             return Response(response.status, response.headers, response.read())
         finally:
             connection.close()
+
+
+@contextmanager
+def running(home: Path) -> Iterator[Stand]:
+    """Run one for the length of a block, and see that nothing is left of it."""
+    stand = Stand(home)
+    try:
+        stand.start()
+        yield stand
+    finally:
+        stand.stop()
+    assert listening(stand.port, stand.aws_port) == []
 
 
 def listening(*ports: int) -> list[int]:

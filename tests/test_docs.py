@@ -16,7 +16,7 @@ from app import app
 from chalicelib import RELEASE
 from chalicelib.problems import Problem
 from tests.conftest import ROOT
-from tests.stand import Stand
+from tests.stand import Stand, running
 
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
@@ -31,12 +31,8 @@ CHANGING = {
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     """Serve the commands of README, with nobody's tasks in it."""
-    stand = Stand(tmp_path_factory.mktemp("readme") / "home")
-    try:
-        stand.start()
+    with running(tmp_path_factory.mktemp("readme") / "home") as stand:
         yield stand
-    finally:
-        stand.stop()
 
 
 def lasting(text: str) -> str:

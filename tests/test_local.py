@@ -20,19 +20,14 @@ from pycognito.aws_srp import AWSSRP
 
 from chalicelib import RELEASE
 from tests.conftest import ROOT
-from tests.stand import PATIENCE, Stand, clean_environment, free_port, listening, tracked
+from tests.stand import PATIENCE, Stand, clean_environment, free_port, listening, running, tracked
 
 
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     """Serve the tests of this file from one start; it is empty of tasks for a user who has just signed up."""
-    stand = Stand(tmp_path_factory.mktemp("stand") / "home")
-    try:
-        stand.start()
+    with running(tmp_path_factory.mktemp("stand") / "home") as stand:
         yield stand
-    finally:
-        stand.stop()
-    assert listening(stand.port, stand.aws_port) == []
 
 
 @pytest.fixture
