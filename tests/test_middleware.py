@@ -156,13 +156,13 @@ class TestTheDeadline:
         del in_lambda
         claims = pool.id_claims()
         with network(peer) as attempts:
-            answer = app(event(claims=claims), Context(milliseconds=700))
+            answer = app(event(claims=claims), Context(milliseconds=1500))
         assert attempts == ["Query"]
         assert answer["statusCode"] == 503
         assert answer["headers"]["Retry-After"] == "1"
         (line,) = lines(capsys)
         assert line["errors"][0]["type"] == "chalicelib.deadline.DeadlineReached"
-        assert app(event(claims=claims), Context(milliseconds=700))["statusCode"] == 200
+        assert app(event(claims=claims), Context())["statusCode"] == 200
 
     def test_the_server_for_laptops_answers_in_time_from_its_threads_too(
         self, alice: Person, monkeypatch: pytest.MonkeyPatch
