@@ -1,7 +1,9 @@
 """Verifies a token of the pool where no gateway has."""
 
 import functools
+import math
 import re
+import time
 from typing import Any
 
 import boto3
@@ -44,9 +46,22 @@ def _key(header: dict[str, Any]) -> jwt.PyJWK:
         raise Unauthorized from error
 
 
+class PoolKeys(jwt.PyJWKClient):
+    """Asks for a key that it does not know at most once a minute, also while nobody answers: PyJWT counts answers alone."""
+
+    _asked = -math.inf
+
+    def get_jwk_set(self, refresh: bool = False) -> jwt.PyJWKSet:  # noqa: FBT001, FBT002 - as it is there
+        """Return the keys of the pool, fetched if none are known, or anew where that may be; raises PyJWTError."""
+        refresh = refresh and time.monotonic() - self._asked >= self.cooldown_duration
+        if refresh:
+            self._asked = time.monotonic()
+        return super().get_jwk_set(refresh)
+
+
 @functools.cache
-def pool_keys() -> jwt.PyJWKClient:
+def pool_keys() -> PoolKeys:
     """Find the keys where the pool is, on AWS as on a stand-in."""
     endpoint = boto3.client("cognito-idp", region_name=settings.region).meta.endpoint_url
     uri = f"{endpoint}/{settings.user_pool_id}/.well-known/jwks.json"
-    return jwt.PyJWKClient(uri, lifespan=3600, timeout=2, cooldown_duration=60)
+    return PoolKeys(uri, lifespan=3600, timeout=2, cooldown_duration=60)

@@ -44,6 +44,13 @@ def with_the_other_half_of_a_signature() -> str:
     return signed[:-10] + ("A" * 10 if signed[-10:] != "A" * 10 else "B" * 10)
 
 
+def a_minute_passes() -> None:
+    known = tokens.pool_keys()
+    assert known._last_successful_fetch is not None
+    known._last_successful_fetch -= 60
+    known._asked -= 60
+
+
 PRIVATE_JWK = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(pool.KEYS["unpublished"].public_key()))
 NOW = int(time.time())
 
@@ -146,8 +153,7 @@ def test_a_key_that_is_new_is_fetched_when_a_minute_has_passed(keys: pool.KeySer
     known = tokens.pool_keys()
     assert known.cooldown_duration == 60
     assert known.timeout == 2
-    assert known._last_successful_fetch is not None
-    known._last_successful_fetch -= 60
+    a_minute_passes()
     assert call(token(id_claims(), "unpublished")).status == 200
     assert len(keys.fetches) == 2
 
@@ -166,8 +172,18 @@ def test_without_keys_nobody_can_be_checked(keys: pool.KeyServer, status: int, r
 def test_keys_that_cannot_be_refreshed_still_serve(keys: pool.KeyServer) -> None:
     assert call(token(id_claims())).status == 200
     keys.status = 500
-    known = tokens.pool_keys()
-    assert known._last_successful_fetch is not None
-    known._last_successful_fetch -= 60
+    a_minute_passes()
     assert call(token(id_claims(), "unpublished")).problem == (503, "unavailable")
     assert call(token(id_claims())).status == 200
+
+
+def test_a_key_that_is_new_is_asked_for_once_a_minute_while_nobody_answers(keys: pool.KeyServer) -> None:
+    assert call(token(id_claims())).status == 200
+    keys.status = 500
+    a_minute_passes()
+    answers = [call(token(id_claims(), "unpublished")).status for _ in range(5)]
+    assert answers == [503, 401, 401, 401, 401]
+    assert len(keys.fetches) == 2
+    a_minute_passes()
+    assert call(token(id_claims(), "unpublished")).status == 503
+    assert len(keys.fetches) == 3
