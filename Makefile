@@ -4,7 +4,7 @@ PORT ?= 8000
 AWS_PORT ?= 4566
 export PORT AWS_PORT
 
-.PHONY: run test lock clean
+.PHONY: run test openapi lock clean
 
 run: .venv/.ready
 	@.venv/bin/python -m local run
@@ -21,6 +21,9 @@ test: .venv/.ready
 	@$(PYTHON) -m venv --clear .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
+
+openapi: .venv/.ready
+	@.venv/bin/python -m local openapi
 
 lock: .venv/.ready
 	.venv/bin/python -m pip install --quiet uv==0.13.8

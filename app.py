@@ -101,3 +101,15 @@ def hello() -> Response:
 def health() -> Response:
     """Tell that the API answers; touches nothing."""
     return web.healthy(RELEASE)
+
+
+@app.route("/openapi.json", methods=["GET"], content_types=ANY_TYPE, cors=CORS)
+def openapi() -> Response:
+    """Describe the API in OpenAPI 3.1."""
+    return web.document()
+
+
+@app.route("/docs", methods=["GET"], content_types=ANY_TYPE, cors=CORS)
+def docs() -> Response:
+    """Show that description to people."""
+    return web.reference()

@@ -55,7 +55,7 @@ class Call(threading.local):
 
     @property
     def username(self) -> str:
-        """The name of the user, whichever kind of token came; raises Unauthorized, Unavailable."""
+        """The name of the user, whichever kind of token came; raises Unauthorized, Unavailable, Invalid."""
         context = self.request.context
         if auth.behind_the_gateway(context):
             name = (context.get("authorizer") or {}).get("username")

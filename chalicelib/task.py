@@ -54,6 +54,12 @@ class Limit(int):
         return cls(text)
 
 
+def _told(text: str) -> Meta:
+    """Describe a member for the readers of the API; a description of Meta is what an error says that it must be."""
+    return Meta(extra_json_schema={"description": text})
+
+
+Cursor = Annotated[str, _told("The `next_cursor` of the page before, for the same list and filter.")]
 Title = Annotated[
     str,
     Meta(
@@ -74,17 +80,24 @@ Description = Annotated[
 Status = Annotated[Literal["pending", "in_progress", "done"], Meta(description="one of pending, in_progress and done")]
 
 
+_SECOND = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"
+TaskId = Annotated[str, Meta(pattern=f"^{_CANONICAL_UUID7.pattern}$", description="a UUIDv7, which sorts by creation")]
+Due = Annotated[str, Meta(pattern=f"^{_SECOND}Z$", description="UTC, to the second")]
+Timestamp = Annotated[str, Meta(pattern=rf"^{_SECOND}\.[0-9]{{3}}Z$", description="UTC, to the millisecond")]
+Version = Annotated[int, Meta(ge=1, description="1 at creation, one more with each change")]
+
+
 class Task(Struct, frozen=True):
     """A task as its owner sees it; the order of the members is their order in every answer."""
 
-    task_id: str
-    title: str
-    description: str
+    task_id: TaskId
+    title: Title
+    description: Description
     status: Status
-    due_at: str | None
-    created_at: str
-    updated_at: str
-    version: int
+    due_at: Due | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    version: Version
 
 
 class NewTask(Struct, frozen=True):
@@ -109,16 +122,16 @@ class TaskQuery(Struct, frozen=True):
     """Which tasks to list: all, newest first, or those of one status, soonest due first."""
 
     status: Status | None = None
-    due_after: Instant | None = None
-    due_before: Instant | None = None
+    due_after: Annotated[Instant | None, _told("Those due then or later; needs a status.")] = None
+    due_before: Annotated[Instant | None, _told("Those due earlier; needs a status.")] = None
     limit: Limit = Limit(25)
-    cursor: str | None = None
+    cursor: Cursor | None = None
 
 
 class OwnedTask(Task, frozen=True):
     """A task as an admin sees it: with the `sub` of its owner."""
 
-    owner: str
+    owner: Annotated[str, Meta(description="the `sub` of the user")]
 
 
 class BoardQuery(Struct, frozen=True):
@@ -126,7 +139,7 @@ class BoardQuery(Struct, frozen=True):
 
     status: Status
     limit: Limit = Limit(25)
-    cursor: str | None = None
+    cursor: Cursor | None = None
 
 
 class Part(Struct, Generic[Kind], frozen=True):
@@ -141,12 +154,12 @@ class Part(Struct, Generic[Kind], frozen=True):
         return cls(found[:limit], position(found[limit - 1]) if len(found) > limit else None)
 
 
-class Page(Struct, frozen=True):
-    """Part of a list; `next_cursor` leads to the rest and is None exactly when nothing follows."""
+class Page(Struct, Generic[Kind], frozen=True):
+    """Part of a list; `next_cursor` leads to the rest and is null exactly when nothing follows."""
 
-    tasks: list[Task] | list[OwnedTask]
-    count: int
-    next_cursor: str | None
+    tasks: list[Kind]
+    count: Annotated[int, _told("How many tasks this page has.")]
+    next_cursor: Annotated[str | None, _told("Send it as `cursor` for the page that follows; null exactly when none does.")]
 
 
 def is_task_id(text: str) -> bool:

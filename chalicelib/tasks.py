@@ -1,13 +1,25 @@
 """What a caller can do with tasks: create, read, page, change, remove."""
 
 import time
-from typing import Any
 
 from chalicelib import board, cursor, ledger, table, update
 from chalicelib.caller import Caller
 from chalicelib.idempotency import Key
 from chalicelib.problems import Invalid, KeyReused, NotFound, VersionMismatch
-from chalicelib.task import BoardQuery, NewTask, Page, Part, Task, TaskChanges, TaskQuery, is_task_id, new_task_id, timestamp
+from chalicelib.task import (
+    BoardQuery,
+    Kind,
+    NewTask,
+    OwnedTask,
+    Page,
+    Part,
+    Task,
+    TaskChanges,
+    TaskQuery,
+    is_task_id,
+    new_task_id,
+    timestamp,
+)
 
 
 def create(caller: Caller, new: NewTask, key: Key | None) -> tuple[Task, bool]:
@@ -49,7 +61,7 @@ def remove(caller: Caller, task_id: str, versions: frozenset[int] | None) -> Non
     table.remove(caller, _known(task_id), versions)
 
 
-def page(caller: Caller, query: TaskQuery) -> Page:
+def page(caller: Caller, query: TaskQuery) -> Page[Task]:
     """Return one page: newest first or, of one status, soonest due first; raises Invalid, InvalidCursor."""
     scope = (caller.sub, "tasks", query.status, query.due_after, query.due_before)
     position = None if query.cursor is None else cursor.unseal(query.cursor, *scope)
@@ -61,14 +73,14 @@ def page(caller: Caller, query: TaskQuery) -> Page:
     return _page(part, scope)
 
 
-def of_all(admin: Caller, query: BoardQuery) -> Page:
+def of_all(admin: Caller, query: BoardQuery) -> Page[OwnedTask]:
     """Return one page of the tasks of all owners that have a status, oldest first; raises InvalidCursor."""
     scope = (admin.sub, "board", query.status)
     position = None if query.cursor is None else cursor.unseal(query.cursor, *scope)
     return _page(board.oldest(query.status, position, query.limit), scope)
 
 
-def _page(part: Part[Any], scope: tuple[str | None, ...]) -> Page:
+def _page(part: Part[Kind], scope: tuple[str | None, ...]) -> Page[Kind]:
     following = None if part.following is None else cursor.seal(part.following, *scope)
     return Page(part.tasks, len(part.tasks), following)
 

@@ -1,6 +1,6 @@
 """What a text message is: whom it may go to, and how many parts it is sent, and paid, in."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import phonenumbers
 from msgspec import Meta, Struct
@@ -40,7 +40,7 @@ class Receipt(Struct, frozen=True):
     """What became of a text: `sent` with the id that Amazon SNS gave it, or `unknown` without one."""
 
     message_id: str | None
-    status: str
+    status: Literal["sent", "unknown"]
 
 
 def country(number: str) -> str | None:

@@ -1,5 +1,8 @@
 """What is sent back: answers, and what every browser is told."""
 
+from pathlib import Path
+from typing import Any, Literal
+
 import msgspec
 from chalice import AuthResponse, CORSConfig, Response
 
@@ -19,6 +22,20 @@ CORS = CORSConfig(
 )
 ANY_TYPE: list[str] = []
 """Chalice lets `text/plain; application/json` pass and refuses a type where there is no body, so the type is judged here."""
+
+
+class Greeting(msgspec.Struct, frozen=True):
+    """A greeting, and the name of the user that it is for."""
+
+    message: Literal["Hello, authenticated user!"]
+    user: str
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The release that answers."""
+
+    status: Literal["ok"]
+    release: str
 
 
 def created(task: Task, *, replayed: bool) -> Response:
@@ -42,7 +59,7 @@ def shown(task: Task) -> Response:
     return response
 
 
-def listed(page: Page) -> Response:
+def listed(page: Page[Any]) -> Response:
     """Return 200 with a page of a list."""
     return _json(page, 200)
 
@@ -67,18 +84,38 @@ def admitted(token: str) -> AuthResponse:
 
 def greeting(username: str) -> Response:
     """Return 200 with a greeting."""
-    return _json({"message": "Hello, authenticated user!", "user": username}, 200)
+    return _json(Greeting("Hello, authenticated user!", username), 200)
 
 
 def healthy(release: str) -> Response:
     """Return 200 with the release that answers; raises Invalid."""
     call.refuse_parameters()
-    return _json({"status": "ok", "release": release}, 200)
+    return _json(Health("ok", release), 200)
+
+
+def document() -> Response:
+    """Return 200 with the OpenAPI document, which `make openapi` has written; raises Invalid."""
+    call.refuse_parameters()
+    return Response(_shipped("openapi.json"), {"Content-Type": "application/json"}, 200)
+
+
+def reference() -> Response:
+    """Return 200 with a page that shows the document and may load nothing but that; raises Invalid."""
+    call.refuse_parameters()
+    page = _shipped("docs.html")
+    policy = page.partition('http-equiv="Content-Security-Policy" content="')[2].partition('"')[0]
+    headers: dict[str, str | list[str]] = {"Content-Security-Policy": f"{policy}; frame-ancestors 'none'"}
+    headers["Content-Type"] = "text/html; charset=utf-8"
+    return Response(page, headers, 200)
 
 
 def done() -> Response:
     """Return 204."""
     return Response("", {}, 204)
+
+
+def _shipped(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _json(value: object, status: int) -> Response:

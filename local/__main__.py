@@ -17,6 +17,7 @@ def main() -> int:
     commands.add_parser("signup", help="sign up a user and print the password").add_argument("email")
     commands.add_parser("inbox", help="print the texts that were sent")
     commands.add_parser("machine-token", help="print an access token of the machine client, by client credentials")
+    commands.add_parser("openapi", help="write chalicelib/openapi.json and docs.html anew, from the code")
     commands.add_parser("token", help="sign a user in and print the ID token").add_argument("user")
     arguments = parser.parse_args()
 
@@ -30,6 +31,13 @@ def main() -> int:
     try:
         if arguments.command == "run":
             run.run()
+            return 0
+        if arguments.command == "openapi":
+            environment.describe()
+            from local import openapi, reference  # noqa: PLC0415 - they import the app, which needs its settings
+
+            openapi.write()
+            reference.write()
             return 0
         variables = environment.join()
         if arguments.command == "env":

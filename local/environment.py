@@ -66,6 +66,14 @@ def join() -> dict[str, str]:
     return variables
 
 
+def describe() -> None:
+    """Set settings here with which the app can be looked at, where nothing of AWS is to be called."""
+    stage = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"][STAGE]["environment_variables"]
+    pool = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_none"
+    deployed = {"TABLE_NAME": "none", "USER_POOL_ARN": pool, "WEB_CLIENT_ID": "none", "MACHINE_CLIENT_IDS": ""}
+    _set(stage | deployed | {"AWS_DEFAULT_REGION": "us-east-1"})
+
+
 def shell(variables: dict[str, str]) -> str:
     """Return the lines that set the variables in a shell."""
     forget = "for name in $(env | sed -n 's/^\\(AWS_[A-Z0-9_]*\\)=.*/\\1/p'); do unset $name; done"

@@ -42,11 +42,28 @@ _aws.start()  # before the app makes its clients
 KEY_SERVER = pool.serve()
 os.environ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"] = KEY_SERVER.url
 
+from chalice import Chalice  # noqa: E402
 from msgspec import structs  # noqa: E402
 
+import app  # noqa: E402
 from chalicelib import aws, tokens  # noqa: E402 - the settings come first
 from chalicelib.config import settings  # noqa: E402
+from tests import documented  # noqa: E402
 from tests.people import Person  # noqa: E402
+
+
+class Watched(Chalice):
+    """The app, whose every answer is compared with its document."""
+
+    def __call__(self, event: Any, context: Any) -> Any:
+        answer = super().__call__(event, context)
+        if "requestContext" in event:
+            method, path = (event["requestContext"][name] for name in ("httpMethod", "resourcePath"))
+            documented.fits(method, path, answer["statusCode"], answer["headers"], answer["body"])
+        return answer
+
+
+app.app.__class__ = Watched
 
 
 def table_properties() -> dict[str, Any]:

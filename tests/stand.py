@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests import documented
 from tests.conftest import ROOT
 
 PATIENCE = 60  # seconds
@@ -107,9 +108,11 @@ class Stand:
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, sent)
             response = connection.getresponse()
-            return Response(response.status, response.headers, response.read())
+            answer = Response(response.status, response.headers, response.read())
         finally:
             connection.close()
+        documented.fits(method, path.partition("?")[0], answer.status, dict(answer.headers), answer.body.decode())
+        return answer
 
 
 @contextmanager

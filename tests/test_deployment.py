@@ -18,7 +18,7 @@ from chalicelib.config import Settings
 from tests import pool
 from tests.conftest import ROOT
 
-OPEN = {("/health", "get")}
+OPEN = {("/health", "get"), ("/openapi.json", "get"), ("/docs", "get")}
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,8 @@ OPENS = {
         ["the owner", "another user", "an admin", "the owner's access token", "that with the scope"], 200
     ),
     "GET /health": dict.fromkeys(CALLERS, 200),
+    "GET /openapi.json": dict.fromkeys(CALLERS, 200),
+    "GET /docs": dict.fromkeys(CALLERS, 200),
 }
 """What each route answers to whom; to everybody else it answers 401."""
 

@@ -132,8 +132,8 @@ class TestUnexpectedFailures:
     def test_a_type_that_chalice_itself_refuses_is_a_problem_too(
         self, alice: Person, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(app.routes["/health"]["GET"], "content_types", ["application/json"])
-        assert alice("GET", "/health", Content_Type="text/plain").problem == (415, "unsupported-media-type")
+        monkeypatch.setattr(app.routes["/tasks"]["POST"], "content_types", ["application/json"])
+        assert alice("POST", "/tasks", b"x", Content_Type="text/plain").problem == (415, "unsupported-media-type")
 
     def test_an_event_that_is_no_request_is_refused(self) -> None:
         assert app({"source": "aws.events"}, Context())["statusCode"] == 500

@@ -1,0 +1,246 @@
+"""Writes chalicelib/openapi.json: the API as its own code tells of it.
+
+What an operation takes and answers is read off its view: `call.body(NewTask)` is a body, `call.key` a header,
+`web.created` an answer, and the docstring of each function that a view calls tells which problems it raises.
+What each of these words means to a reader stands in vocabulary.py.
+"""
+
+import ast
+import inspect
+import itertools
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from chalice.app import RouteEntry
+from msgspec import structs
+
+import app
+from chalicelib import RELEASE, problems, task
+from chalicelib.problems import Problem
+from chalicelib.task import Instant, Limit
+from local.environment import ROOT
+from local.vocabulary import (
+    ALWAYS,
+    ANSWERS,
+    EXAMPLES,
+    HEADERS,
+    HEADERS_SENT,
+    INTRODUCTION,
+    PROBLEMS,
+    REPLAYED,
+    REQUEST_ID,
+    SECURITY,
+    SOMETIMES,
+    SPOKEN_OF,
+    TAGS,
+    TASK,
+)
+
+DOCUMENT = ROOT / "chalicelib" / "openapi.json"
+
+Schema = dict[str, Any]
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the app."""
+    _, schemas = msgspec.json.schema_components(EXAMPLES, schema_hook=_custom, ref_template="#/components/schemas/{name}")
+    strict = {name: schema | {"additionalProperties": False} for name, schema in schemas.items()}
+    paths: dict[str, dict[str, Any]] = {}
+    for path, methods in app.app.routes.items():
+        paths[path] = {method.lower(): _operation(method, path, entry) for method, entry in methods.items()}
+    refusals = _taken_out(
+        answers for methods in paths.values() for answers in (one["responses"] for one in methods.values())
+    )
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Task API",
+            "version": RELEASE,
+            "description": INTRODUCTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": ".", "description": "where this document is"}],
+        "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
+        "paths": paths,
+        "components": {
+            "schemas": strict | {name: _problem(problem) for name, problem in PROBLEMS.items()},
+            "responses": refusals,
+            "headers": {
+                name: {"description": told, "required": name not in SOMETIMES, "schema": {"type": "string"}}
+                for name, told in HEADERS.items()
+            },
+            "securitySchemes": {
+                name: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": told}
+                for name, told in SECURITY.items()
+            },
+        },
+    }
+
+
+def write() -> None:
+    """Write the document."""
+    DOCUMENT.write_text(json.dumps(document(), indent=1) + "\n")
+
+
+def _operation(method: str, path: str, entry: RouteEntry) -> dict[str, Any]:
+    names = _names(entry.view_function, method)
+    tag = path.split("/")[1]
+    operation: dict[str, Any] = {
+        "operationId": entry.view_function.__name__,
+        "summary": inspect.getdoc(entry.view_function),
+        "tags": [tag if tag in TAGS else "service"],
+        "parameters": _parameters(path, names),
+        "responses": _responses(names, guarded=entry.authorizer is not None),
+    }
+    if "call.body" in names:
+        types = ["application/json"] + ["application/merge-patch+json"] * (method == "PATCH")
+        operation["requestBody"] = {"required": True, "content": {name: _content(names["call.body"]) for name in types}}
+    if entry.authorizer:
+        operation["security"] = [{entry.authorizer.name: getattr(entry.authorizer, "scopes", [])}]
+    return {name: value for name, value in operation.items() if value}
+
+
+def _names(view: Any, method: str) -> dict[str, Any]:
+    """Return what a view speaks of, such as `call.body`, each with the type that it asks for, if it does."""
+    names: dict[str, Any] = {}
+    for node in ast.walk(ast.parse(inspect.getsource(view))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in SPOKEN_OF:
+            names.setdefault(ast.unparse(node))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"call.body", "call.query"}:
+            names[ast.unparse(node.func)] = vars(app)[ast.unparse(node.args[0])]
+    if method == "GET" and "web.shown" in names:
+        names["call.knows"] = None
+    return names
+
+
+def _parameters(path: str, names: dict[str, Any]) -> list[Schema]:
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": _schema(task.TaskId), "example": TASK.task_id}
+        for name in re.findall("{(.*?)}", path)
+    ]
+    for field in structs.fields(names["call.query"]) if "call.query" in names else ():
+        schema = _schema(field.type)
+        schema |= next((kind for kind in schema.pop("anyOf", []) if kind.get("type") != "null"), {}) | schema
+        described = {"description": schema.pop("description")} if "description" in schema else {}
+        schema |= {"default": field.default} if isinstance(field.default, Limit) else {}
+        parameters.append({"name": field.name, "in": "query", "required": field.required, **described, "schema": schema})
+    for name, (header, told, required, example) in HEADERS_SENT.items():
+        if name in names:
+            schema = {"type": "string"}
+            parameters.append(
+                {
+                    "name": header,
+                    "in": "header",
+                    "required": required,
+                    "description": told,
+                    "schema": schema,
+                    "example": example,
+                }
+            )
+    return parameters
+
+
+def _responses(names: dict[str, Any], *, guarded: bool) -> dict[str, Any]:
+    responses = {}
+    for name in names.keys() & ANSWERS.keys():
+        status, told, shape, headers = ANSWERS[name]
+        replayed = REPLAYED if names.keys() & {"call.key", "call.required_key"} else ()
+        responses[str(status)] = {"description": told, "headers": _headers(*headers, *replayed)}
+        if shape is not None:
+            responses[str(status)]["content"] = {"text/html" if shape is str else "application/json": _content(shape)}
+    by_status = itertools.groupby(sorted(_raised(names, guarded=guarded), key=_status), _status)
+    for status, group in by_status:
+        possible = list(group)
+        schemas = [{"$ref": f"#/components/schemas/{type(problem).__name__}"} for problem in possible]
+        examples = {problem.slug: {"value": _body(problem)} for problem in possible}
+        content = {"schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}, "examples": examples}
+        responses[str(status)] = {
+            "description": " Or: ".join(f"{problem.title}." for problem in possible),
+            "headers": _headers(*(name for problem in possible for name in problem.headers)),
+            "content": {"application/problem+json": content},
+        }
+    return dict(sorted(responses.items()))
+
+
+def _taken_out(all_responses: Iterable[Schema]) -> Schema:
+    """Replace each answer with a problem by a reference, and return what is referred to."""
+    refusals = {}
+    for responses in all_responses:
+        for status, response in responses.items():
+            if "application/problem+json" in response.get("content", {}):
+                examples = response["content"]["application/problem+json"]["examples"]
+                name = "-or-".join(examples)
+                refusals[name] = response
+                responses[status] = {"$ref": f"#/components/responses/{name}"}
+    return dict(sorted(refusals.items()))
+
+
+def _raised(names: dict[str, Any], *, guarded: bool) -> list[Problem]:
+    """Return what the functions that a view calls raise, by their docstrings, and what may happen to every request."""
+    raised = {"Internal", "TooManyRequests", "Unavailable"} | ({"Unauthorized", "Forbidden"} if guarded else set())
+    for name in names:
+        place, _, function = name.partition(".")
+        told = inspect.getdoc(getattr(SPOKEN_OF[place], function)) or ""
+        raised |= set(re.findall(r"\w+", re.split("[Rr]aises ", told, maxsplit=1)[-1])) if "aises " in told else set()
+    return [problem for name, problem in PROBLEMS.items() if name in raised]
+
+
+def _content(shape: Any) -> Schema:
+    if shape in EXAMPLES:
+        return {"schema": _schema(shape), "example": msgspec.to_builtins(EXAMPLES[shape])}
+    return {"schema": _schema(shape)}
+
+
+def _schema(kind: Any) -> Schema:
+    (schema,), _ = msgspec.json.schema_components([kind], schema_hook=_custom, ref_template="#/components/schemas/{name}")
+    return schema
+
+
+def _custom(kind: type) -> Schema:
+    if kind is Instant:
+        return {"type": "string", "format": "date-time", "description": Instant.rule}
+    return {"type": "integer", "minimum": 1, "maximum": 100, "description": Limit.rule}
+
+
+def _problem(problem: Problem) -> Schema:
+    fixed = {name: {"const": value} for name, value in _body(problem).items() if name in {"type", "title", "status"}}
+    properties: Schema = fixed | {
+        "detail": {"type": "string"},
+        "instance": {"type": "string", "description": "the request's id"},
+    }
+    if isinstance(problem, problems.Invalid):
+        place = {"pointer": {"type": "string"}, "parameter": {"type": "string"}}
+        properties["errors"] = {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "properties": place | {"detail": {"type": "string"}},
+                "required": ["detail"],
+                "oneOf": [{"required": [name]} for name in place],
+                "additionalProperties": False,
+            },
+        }
+    return {
+        "description": inspect.getdoc(problem),
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in properties if name != "detail"],
+        "additionalProperties": False,
+    }
+
+
+def _body(problem: Problem) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(problem.response(REQUEST_ID).body)
+    return body
+
+
+def _status(problem: Problem) -> int:
+    return problem.status
+
+
+def _headers(*names: str) -> Schema:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted({*ALWAYS, *names})}

@@ -1,0 +1,96 @@
+"""What the words of a view mean to a reader of the API: headers, answers, examples."""
+
+from typing import Any
+
+from msgspec import structs
+
+from chalicelib import RELEASE, problems, sms, task, tasks, text, web
+from chalicelib.call import Call
+from chalicelib.problems import Problem
+from chalicelib.task import Task
+
+INTRODUCTION = """\
+A **user** signs in to Amazon Cognito and sends the ID token of the web client. A **machine** gets an access token by OAuth
+client credentials, and keeps it until it expires. Somebody else's task is 404, like one that never was.
+
+An **error** is a problem of [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457); its `instance` is the id of the request.
+After a 503 or a lost answer, the same request with the same `Idempotency-Key` is safe. A query parameter or a member of a
+body that is not known here is refused, never ignored. A path that is not listed here is 404 `not-found`, and so is a
+method; where no gateway stands in front, a method is 405 `method-not-allowed`.
+"""
+TAGS = {
+    "tasks": "The tasks of a user.",
+    "admin": "The tasks of all users, for admins.",
+    "sms": "Text messages, for machines.",
+    "service": "The API itself.",
+}
+SECURITY = {
+    "users": "The ID token that Amazon Cognito gives a user of the web client.",
+    "machines": "An access token from OAuth client credentials with the scope `task-api/sms`.",
+    "any_user": "The ID token or the access token of a user of the web client.",
+}
+KEY = "1 to 255 visible ASCII characters, bare or quoted. For 24 hours the same key with the same body is the same call: it gives the first answer again, and nothing is done twice."  # noqa: E501 - one text
+HEADERS_SENT = {
+    "call.key": ("Idempotency-Key", KEY, False, "order-17"),
+    "call.required_key": ("Idempotency-Key", KEY, True, "order-17"),
+    "call.if_match": (
+        "If-Match",
+        "Write only if the task still has one of these ETags; `*` for whichever it has.",
+        False,
+        '"1"',
+    ),
+    "call.knows": ("If-None-Match", "Answer 304 if the task still has one of these ETags.", False, '"1"'),
+}
+HEADERS = {
+    "Access-Control-Allow-Origin": "The one web origin that a browser may call from.",
+    "Cache-Control": "Always `no-store`.",
+    "Content-Security-Policy": "What the page may load: itself.",
+    "ETag": "The version of the task, in quotes.",
+    "Idempotency-Replayed": "`true` where an earlier call with the same key did it already.",
+    "Location": "The path of the new task.",
+    "Retry-After": "After how many seconds to try again.",
+    "WWW-Authenticate": "The scheme that would do. A gateway may call this header x-amzn-Remapped-WWW-Authenticate.",
+    "X-Content-Type-Options": "Always `nosniff`.",
+    "X-Request-Id": "The id of this request; quote it when you report a problem.",
+}
+ALWAYS = ("Access-Control-Allow-Origin", "Cache-Control", "X-Content-Type-Options", "X-Request-Id")
+SOMETIMES = ("Idempotency-Replayed", "WWW-Authenticate")
+REPLAYED = ("Idempotency-Replayed",)
+ANSWERS: dict[str, tuple[int, str, Any, tuple[str, ...]]] = {
+    "call.knows": (304, "You have it already.", None, ("ETag",)),
+    "tasks.of_all": (200, "A page.", task.Page[task.OwnedTask], ()),
+    "tasks.page": (200, "A page.", task.Page[Task], ()),
+    "web.accepted": (202, "What became of the text: accepted is not delivered.", text.Receipt, ()),
+    "web.created": (201, "The task.", Task, ("ETag", "Location")),
+    "web.document": (200, "This document.", dict[str, Any], ()),
+    "web.done": (204, "It is gone.", None, ()),
+    "web.greeting": (200, "A greeting.", web.Greeting, ()),
+    "web.healthy": (200, "It answers.", web.Health, ()),
+    "web.reference": (200, "A page.", str, ("Content-Security-Policy",)),
+    "web.shown": (200, "The task.", Task, ("ETag",)),
+}
+TASK = Task(
+    "01a1f8ac-b459-7dd5-a160-0ddd8d7fcf8f", "Buy milk", "", "pending", "2030-01-31T09:00:00Z",
+    "2026-11-20T11:17:10.361Z", "2026-11-20T11:17:10.361Z", 1,
+)  # fmt: skip
+OWNED = task.OwnedTask(**structs.asdict(TASK), owner="0d6f4b1c-6d0c-4b8e-9a53-0f5b2b0f3c11")
+EXAMPLES: dict[Any, object] = {
+    Task: TASK,
+    task.NewTask: {"title": "Buy milk", "due_at": "2030-01-31T10:00:00+01:00"},
+    task.TaskChanges: {"status": "done"},
+    task.Page[Task]: task.Page([TASK], 1, None),
+    task.Page[task.OwnedTask]: task.Page([OWNED], 1, None),
+    text.Text: {"to": "+12025550100", "message": "Your order is on its way"},
+    text.Receipt: text.Receipt("a8e065ab-2f5b-4a11-91f3-734047dbd447", "sent"),
+    web.Greeting: web.Greeting("Hello, authenticated user!", "alice@example.com"),
+    web.Health: web.Health("ok", RELEASE),
+}
+REQUEST_ID = "a38a6283-0783-4097-bbf4-1e02912c0ca5"
+WITH: dict[type[Problem], tuple[Any, ...]] = {
+    problems.Invalid: ([{"pointer": "/title", "detail": "is required"}],),
+    problems.MethodNotAllowed: ("GET, POST",),
+    problems.TooManyRequests: (42,),
+    problems.VersionMismatch: (2,),
+}
+PROBLEMS = {kind.__name__: kind(*WITH.get(kind, ())) for kind in Problem.__subclasses__()}
+SPOKEN_OF = {"call": Call, "sms": sms, "tasks": tasks, "web": web}
