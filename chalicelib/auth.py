@@ -15,7 +15,7 @@ SMS_SCOPE = "task-api/sms"
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-def user(claims: Mapping[str, Any], request_id: str) -> Caller:
+def user(claims: Mapping[str, Any], write: str) -> Caller:
     """Return the user of an ID token for the web client; raises Unauthorized.
 
     The gateway has checked signature, issuer and expiry. It takes any token of the pool, though, and so the kind and the
@@ -25,15 +25,15 @@ def user(claims: Mapping[str, Any], request_id: str) -> Caller:
     ours = claims.get("token_use") == "id" and claims.get("aud") == settings.web_client_id
     if not (ours and isinstance(sub, str) and _UUID.fullmatch(sub)):
         raise Unauthorized
-    return Caller(sub, request_id)
+    return Caller(sub, write)
 
 
-def admin(claims: Mapping[str, Any], request_id: str) -> Caller:
+def admin(claims: Mapping[str, Any], write: str) -> Caller:
     """Return the user of an ID token for the web client who is in the group admin; raises Unauthorized, Forbidden.
 
     The gateway writes groups as `a,b`, others as `[a b]` or as a list; no name of a group has any of these characters.
     """
-    caller = user(claims, request_id)
+    caller = user(claims, write)
     groups = claims.get("cognito:groups", "")
     words = groups if isinstance(groups, list) else re.split(r"[][, ]+", str(groups))
     if "admin" not in words:
@@ -41,7 +41,7 @@ def admin(claims: Mapping[str, Any], request_id: str) -> Caller:
     return caller
 
 
-def machine(claims: Mapping[str, Any], request_id: str, busy_until: int) -> Machine:
+def machine(claims: Mapping[str, Any], write: str, busy_until: int) -> Machine:
     """Return the machine of an access token with the scope for texts; raises Unauthorized.
 
     The gateway has checked the scope. It would also take the token of a user who was given it, so the client is checked.
@@ -50,7 +50,7 @@ def machine(claims: Mapping[str, Any], request_id: str, busy_until: int) -> Mach
     ours = claims.get("token_use") == "access" and client_id in settings.machine_client_ids.split(",")
     if not (ours and client_id and SMS_SCOPE in str(claims.get("scope", "")).split(" ")):
         raise Unauthorized
-    return Machine(str(client_id), request_id, busy_until)
+    return Machine(str(client_id), write, busy_until)
 
 
 def username(claims: Mapping[str, Any]) -> str:

@@ -43,12 +43,12 @@ def code(error: ClientError) -> str:
     return error.response.get("Error", {}).get("Code", "")
 
 
-def genuine(answer: Any) -> Any:
-    """Return an answer of DynamoDB; raises Unavailable for one without the capacity that every call asks for.
+def genuine(answer: Any, *, member: str = "ConsumedCapacity") -> Any:
+    """Return an answer of DynamoDB; raises Unavailable for one without a member that it always has, where it was asked for.
 
     botocore reads any page with status 200 as an answer with nothing in it: a task that is not there, a write that worked.
     """
-    if "ConsumedCapacity" not in answer:
+    if member not in answer:
         raise Unavailable
     return answer
 

@@ -67,7 +67,7 @@ def _fetched(entries: list[dict[str, Any]]) -> dict[str, OwnedTask]:
     while waiting:
         request: Any = {settings.table_name: {"Keys": waiting[:_BATCH], "ConsistentRead": True}}
         with aws.outcomes():
-            answer = aws.genuine(dynamodb.batch_get_item(RequestItems=request, ReturnConsumedCapacity="TOTAL"))
+            answer = aws.genuine(dynamodb.batch_get_item(RequestItems=request), member="Responses")
         for item in answer["Responses"].get(settings.table_name, []):
             found[item["SK"]["S"]] = rows.owned_task(item)
         unprocessed = answer["UnprocessedKeys"].get(settings.table_name, {}).get("Keys", [])

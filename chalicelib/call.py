@@ -1,6 +1,7 @@
 """The request that is being answered, as typed values; asking for one that is not as it must be raises its problem."""
 
 import math
+import re
 import threading
 import time
 import uuid
@@ -20,6 +21,7 @@ from chalicelib.task import Task
 
 _LISTS = {("GET", "/tasks"), ("GET", "/admin/tasks")}
 _LARGEST_BODY = 64 * 1024
+_REQUEST_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class Call(threading.local):
@@ -27,6 +29,9 @@ class Call(threading.local):
 
     request: Request
     id: str
+    """What caller and operator call this request: the gateway's id of it, which a client can choose."""
+    write: str
+    """What signs its writes: an id of ours, and new, since a write that bears it is taken for this request's own."""
     failure: BaseException | None
     """What Chalice has caught and logged while answering."""
 
@@ -34,24 +39,26 @@ class Call(threading.local):
         """Take the place of the last request."""
         self.__dict__.clear()
         self.request, self.failure = request, None
-        self.id = request.context.get("requestId") or str(uuid.uuid4())
+        self.write = str(uuid.uuid4())
+        gateways = request.context.get("requestId") or ""
+        self.id = gateways if _REQUEST_ID.fullmatch(gateways) else self.write
 
     @property
     def user(self) -> Caller:
         """The signed-in user; raises Unauthorized, Unavailable, Invalid."""
-        return auth.user(self._claims(), self.id)
+        return auth.user(self._claims(), self.write)
 
     @property
     def admin(self) -> Caller:
         """The signed-in user, who is an admin; raises Unauthorized, Forbidden, Unavailable."""
-        return auth.admin(self._claims(), self.id)
+        return auth.admin(self._claims(), self.write)
 
     @property
     def machine(self) -> Machine:
         """The machine with the scope for texts; raises Unauthorized, Unavailable, Invalid."""
         context = cast("Any", self.request.lambda_context)
         busy_until = math.ceil(time.time() + context.get_remaining_time_in_millis() / 1000)
-        return auth.machine(self._claims(), self.id, busy_until)
+        return auth.machine(self._claims(), self.write, busy_until)
 
     @property
     def username(self) -> str:

@@ -4,15 +4,15 @@ from msgspec import Struct
 
 
 class Caller(Struct, frozen=True):
-    """A user, by the `sub` that Cognito never gives to another; `request_id` signs what the request writes."""
+    """A user, by the `sub` that Cognito never gives to another; `write` signs what this one request writes."""
 
     sub: str
-    request_id: str
+    write: str
 
 
 class Machine(Struct, frozen=True):
     """A machine, by the app client that its token was given to; `busy_until` is when its request is certainly over."""
 
     client_id: str
-    request_id: str
+    write: str
     busy_until: int

@@ -46,7 +46,7 @@ def create_task(caller: Caller, task: Task, key: Key, now_ns: int) -> dict[str, 
             "ConditionExpression": "attribute_not_exists(PK)",
         }
     }
-    return _once(record, [(put, Unavailable())], caller.request_id, now)
+    return _once(record, [(put, Unavailable())], caller.write, now)
 
 
 def reserve(machine: Machine, key: Key, counters: list[Counter], now: int) -> dict[str, str] | None:
@@ -58,7 +58,7 @@ def reserve(machine: Machine, key: Key, counters: list[Counter], now: int) -> di
         if counter.amount > counter.limit:
             raise counter.exceeded
     record = rows.record(machine, "sms", key, now, busy_until=str(machine.busy_until))
-    return _once(record, [(_counted(counter, 1), counter.exceeded) for counter in counters], machine.request_id, now)
+    return _once(record, [(_counted(counter, 1), counter.exceeded) for counter in counters], machine.write, now)
 
 
 def settle(machine: Machine, key: Key, message_id: str) -> None:
@@ -72,7 +72,7 @@ def settle(machine: Machine, key: Key, message_id: str) -> None:
         "UpdateExpression": "SET #message_id = :message_id",
         "ConditionExpression": "#write = :write",
         "ExpressionAttributeNames": {"#message_id": "message_id", "#write": "write"},
-        "ExpressionAttributeValues": {":message_id": {"S": message_id}, ":write": {"S": machine.request_id}},
+        "ExpressionAttributeValues": {":message_id": {"S": message_id}, ":write": {"S": machine.write}},
     }
     if _transact([{"Update": recorded}]) is not None:
         raise Unavailable
@@ -80,7 +80,7 @@ def settle(machine: Machine, key: Key, message_id: str) -> None:
 
 def release(machine: Machine, key: Key, counters: list[Counter]) -> None:
     """Give back key and limits of a text that was not sent; raises Unavailable."""
-    mine = {":write": {"S": machine.request_id}}
+    mine = {":write": {"S": machine.write}}
     forgotten = {
         "TableName": settings.table_name,
         "Key": rows.record_key(machine, "sms", key),

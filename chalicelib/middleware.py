@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -88,7 +89,8 @@ def _log(request: Request, response: Response, seconds: float, cause: BaseExcept
     }
     if response.status_code >= Internal.status:
         line["errors"] = [_described(error) for error in _chain(cause)]
-    print(json.dumps(line, separators=(",", ":")), flush=True)  # noqa: T201 - a line on standard output is a log event
+    sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")  # in one piece: it is a log event
+    sys.stdout.flush()
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -41,7 +41,7 @@ def record_key(caller: Caller | Machine, route: str, key: Key) -> dict[str, Any]
 
 def record(caller: Caller | Machine, route: str, key: Key, now: int, **told: str) -> dict[str, Any]:
     """Return the item that remembers a call by its idempotency key until it expires, with what a second call is told."""
-    strings = told | {"fingerprint": key.fingerprint, "write": caller.request_id}
+    strings = told | {"fingerprint": key.fingerprint, "write": caller.write}
     typed = {name: {"S": value} for name, value in strings.items()}
     return record_key(caller, route, key) | typed | {"expires_at": {"N": str(now + 1 + RETENTION)}}
 
@@ -91,7 +91,7 @@ def row(caller: Caller, task: Task) -> dict[str, Any]:
     """Return the item that holds a task, signed with the id of the request that writes it."""
     strings = {name: text(name, value) for name, value in structs.asdict(task).items() if name != "version"}
     strings |= index_keys(task.task_id, task.status, strings["due_at"])
-    strings |= {"GSI1SK": age_position(task), "write": caller.request_id}
+    strings |= {"GSI1SK": age_position(task), "write": caller.write}
     typed = {name: {"S": value} for name, value in strings.items()}
     return task_key(caller, task.task_id) | typed | {"version": {"N": str(task.version)}}
 

@@ -49,7 +49,7 @@ def change(caller: Caller, task_id: str, changes: TaskChanges, versions: frozens
     key = rows.task_key(caller, task_id)
     assumed = _Assumed(versions, "pending", rows.UNDATED, began)  # what most tasks are
     while True:
-        update = _update(task_id, changes, assumed, caller.request_id)
+        update = _update(task_id, changes, assumed, caller.write)
         try:
             with aws.outcomes():
                 answer = aws.genuine(
@@ -69,7 +69,7 @@ def change(caller: Caller, task_id: str, changes: TaskChanges, versions: frozens
         if row is None:
             raise NotFound
         task = rows.task(row)
-        if row["write"]["S"] == caller.request_id:
+        if row["write"]["S"] == caller.write:
             return task  # written by an earlier attempt, whose answer was lost
         if retried and not assumed.untouched(task):
             raise Unavailable  # an earlier attempt may have written, and another call on top of it

@@ -1,9 +1,11 @@
 """When the claims in an event are believed: only behind the gateway."""
 
+import json
 import sys
 import uuid
 from typing import Any
 
+import jwt
 import pytest
 
 from app import app
@@ -11,6 +13,7 @@ from chalicelib import auth
 from chalicelib.problems import Unauthorized
 from tests import pool
 from tests.events import REQUEST_ID, Context, context, event
+from tests.people import Person
 
 
 def test_behind_the_gateway_the_claims_are_believed(in_lambda: pytest.MonkeyPatch) -> None:  # noqa: ARG001
@@ -54,3 +57,45 @@ def test_claims_from_the_gateway_are_text() -> None:
 def test_a_user_is_a_uuid(sub: object) -> None:
     with pytest.raises(Unauthorized):
         auth.user(pool.id_claims() | {"sub": sub}, "r")
+
+
+class TestARequestIdThatAClientHasChosen:
+    """API Gateway Developer Guide, "$context.requestId": clients can override it."""
+
+    @pytest.fixture(autouse=True)
+    def _deployed(self, in_lambda: pytest.MonkeyPatch) -> None:
+        del in_lambda
+
+    @staticmethod
+    def created(claims: dict[str, Any], title: str) -> Any:
+        headers = {"multiValueHeaders": {"Idempotency-Key": ["once"]}}
+        return app(event("POST", "/tasks", claims, json.dumps({"title": title}), **headers), Context())
+
+    def test_two_requests_with_it_are_two(self) -> None:
+        claims = pool.id_claims()
+        first, again, other = (self.created(claims, title) for title in ("T", "T", "U"))
+        assert (first["statusCode"], again["statusCode"], other["statusCode"]) == (201, 201, 422)
+        assert again["headers"]["Idempotency-Replayed"] == "true"
+        task = json.loads(first["body"])
+        path, named = f"/tasks/{task['task_id']}", {"pathParameters": {"task_id": task["task_id"]}}
+        where = {"resource": "/tasks/{task_id}", **named}
+        for title, status in (("A", 200), ("B", 412)):
+            change = event("PATCH", path, claims, json.dumps({"title": title}), **where)
+            change["requestContext"]["resourcePath"] = "/tasks/{task_id}"
+            change["multiValueHeaders"] = {"If-Match": ['"1"']}
+            assert app(change, Context())["statusCode"] == status
+
+    def test_it_sends_no_text_twice(self, machine: Person) -> None:
+        (token,) = str(machine.authorization).split()[1:]
+        claims = jwt.decode(token, options={"verify_signature": False})
+        body = json.dumps({"to": "+12025550191", "message": "Hello"})
+        headers = {"multiValueHeaders": {"Idempotency-Key": ["once"]}}
+        answers = [app(event("POST", "/sms", claims, body, **headers), Context()) for _ in range(3)]
+        assert [answer["statusCode"] for answer in answers] == [202] * 3
+        assert len({answer["body"] for answer in answers}) == 1
+        assert [answer["headers"].get("Idempotency-Replayed") for answer in answers] == [None, "true", "true"]
+
+    def test_what_is_no_id_is_shown_nowhere(self, capsys: pytest.CaptureFixture[str]) -> None:
+        answer = app(event(requestContext=context(requestId="carol@example.com")), Context())
+        assert "carol" not in json.dumps(answer)
+        assert "carol" not in capsys.readouterr().out
