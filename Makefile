@@ -4,7 +4,7 @@ PORT ?= 8000
 AWS_PORT ?= 4566
 export PORT AWS_PORT
 
-.PHONY: run test openapi lock clean
+.PHONY: run test generate package package-terraform deploy destroy lock clean
 
 run: .venv/.ready
 	@.venv/bin/python -m local run
@@ -22,8 +22,12 @@ test: .venv/.ready
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-openapi: .venv/.ready
-	@.venv/bin/python -m local openapi
+generate: .venv/.ready
+	@.venv/bin/python -m local generate
+
+package package-terraform deploy destroy: .venv/.ready
+	@test "$(STAGE)" || { echo "Name the stage: make $@ STAGE=dev" >&2; exit 1; }
+	@.venv/bin/python -m local $@ $(STAGE)
 
 lock: .venv/.ready
 	.venv/bin/python -m pip install --quiet uv==0.13.8

@@ -37,7 +37,8 @@ def admin(claims: Mapping[str, Any], write: str) -> Caller:
     groups = claims.get("cognito:groups", "")
     words = groups if isinstance(groups, list) else re.split(r"[][, ]+", str(groups))
     if "admin" not in words:
-        raise Forbidden
+        message = "This is for admins."
+        raise Forbidden(message)
     return caller
 
 

@@ -48,7 +48,9 @@ def checked(values: Mapping[str, object], wanted: type[Checked], place: str) -> 
     bad: list[dict[str, str]] = []
     for name, value in values.items():
         if name not in fields:
-            bad.append(error(place, name, f"is not known here; known are {', '.join(fields)}"))
+            bad.append(
+                error(place, name, f"is not known here; known are {', '.join(fields)}" if fields else "is not known here")
+            )
             continue
         try:
             good[name] = msgspec.convert(value, fields[name].type, dec_hook=_custom)

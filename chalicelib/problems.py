@@ -91,7 +91,7 @@ class Unauthorized(Problem):
 class Forbidden(Problem):
     """Somebody whose token is for this route, but who may not use it."""
 
-    status, slug, title = 403, "forbidden", "This is for admins"
+    status, slug, title = 403, "forbidden", "You may not do this"
 
 
 class NotFound(Problem):
@@ -158,7 +158,7 @@ class KeyReused(Problem):
 
 
 class TooManyRequests(Problem):
-    """A limit is reached; `seconds` until its window is over."""
+    """A limit is reached; Retry-After tells when its window is over."""
 
     status, slug, title = 429, "too-many-requests", "A limit is reached"
 

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-# Neither control characters nor lone surrogates; `$` would let a last line feed pass.
-_LINE = r"^(?=\s*\S)[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])"
+# Neither control characters nor lone surrogates; `$` would let a last line feed pass. What the API's document shows says the
+# same in the words that regular expressions of all languages share (JSON Schema, "Regular Expressions").
+_LINE = r"^(?=[\s\ufeff]*[^\s\ufeff])[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])"
 _LINES = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])"
 _RFC_3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]((?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-5][0-9])"
@@ -59,13 +60,22 @@ def _told(text: str) -> Meta:
     return Meta(extra_json_schema={"description": text})
 
 
-Cursor = Annotated[str, _told("The `next_cursor` of the page before, for the same list and filter.")]
+Cursor = Annotated[
+    str,
+    Meta(
+        extra_json_schema={
+            "x-pattern": "^[A-Za-z0-9_-]+$",
+            "description": "The `next_cursor` of the page before, for the same list and filter.",
+        }
+    ),
+]
 Title = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=200,
         pattern=_LINE,
+        extra_json_schema={"x-pattern": r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"},
         description="text of 1 to 200 characters, not only white space, without control characters",
     ),
 ]
@@ -74,6 +84,7 @@ Description = Annotated[
     Meta(
         max_length=4000,
         pattern=_LINES,
+        extra_json_schema={"x-pattern": r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"},
         description="text of at most 4000 characters, without control characters other than line feed and tab",
     ),
 ]
@@ -110,7 +121,7 @@ class NewTask(Struct, frozen=True):
 
 
 class TaskChanges(Struct, frozen=True):
-    """A merge patch (RFC 7396) of a task: what is UNSET stays as it is."""
+    """A merge patch (RFC 7396): a member not sent stays as it is, null clears `due_at` and empties `description`."""
 
     title: Title | UnsetType = UNSET
     description: Description | None | UnsetType = UNSET

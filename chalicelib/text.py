@@ -12,10 +12,12 @@ _GSM = frozenset(
 )
 _GSM_ESCAPED = frozenset("^{}\\[~]|€")
 
+_CTL = r"\x00-\x09\x0b-\x1f\x7f-\x9f"
 Number = Annotated[
     str,
     Meta(
         pattern=r"^\+[1-9][0-9]{6,14}(?![\s\S])",
+        extra_json_schema={"x-pattern": r"^\+[1-9][0-9]{6,14}$"},
         description="one phone number in E.164 form, such as +12025550100, of a country that is served here",
     ),
 ]
@@ -23,8 +25,10 @@ Message = Annotated[
     str,
     Meta(
         max_length=1600,  # what Amazon SNS takes
-        pattern=r"^(?=\s*\S)[^\u0000-\u0009\u000b-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])",
-        description="text that is not only white space, without control characters other than line feed",
+        pattern=r"^(?=[\s\ufeff]*[^\s\ufeff])[^\u0000-\u0009\u000b-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])",
+        extra_json_schema={"x-pattern": f"^[^{_CTL}]*[^\\s{_CTL}][^{_CTL}]*$"},
+        description="text of at most 1600 characters and 4 parts, or what the stage allows (160 characters alone or 153 in"
+        " each part, 70 or 67 beyond GSM-7), not only white space, without control characters other than line feed",
     ),
 ]
 

@@ -94,7 +94,7 @@ def healthy(release: str) -> Response:
 
 
 def document() -> Response:
-    """Return 200 with the OpenAPI document, which `make openapi` has written; raises Invalid."""
+    """Return 200 with the OpenAPI document, which `make generate` has written; raises Invalid."""
     call.refuse_parameters()
     return Response(_shipped("openapi.json"), {"Content-Type": "application/json"}, 200)
 

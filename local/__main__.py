@@ -1,24 +1,35 @@
-"""What a developer asks the local AWS for: `python -m local --help` lists it."""
+"""What a developer asks for: `python -m local --help` lists it."""
 
 import argparse
 import os
 import sys
 from pathlib import Path
 
-_VENV = Path(__file__).resolve().parent.parent / ".venv"
+_ROOT = Path(__file__).resolve().parent.parent
+_VENV = _ROOT / ".venv"
+_COMMANDS = {
+    "run": ("start the API and AWS on this machine; `make run` prepares what it needs and calls it", ""),
+    "env": ('print the settings of what is running, for: eval "$(python -m local env)"', ""),
+    "signup": ("sign up a user of the local pool and print the password", "email"),
+    "token": ("sign a user in and print the ID token", "user"),
+    "machine-token": ("print an access token of the machine client, by client credentials", ""),
+    "inbox": ("print the texts that were sent", ""),
+    "generate": ("write anew what is read off the code: openapi.json, docs.html and the policies", ""),
+    "package": ("write the CloudFormation template and the zip of a stage to dist", "stage"),
+    "package-terraform": ("write the Terraform module and the zip of a stage to dist", "stage"),
+    "deploy": ("deploy a stage to the AWS that you are signed in to", "stage"),
+    "destroy": ("take a stage away from there", "stage"),
+}
 
 
 def main() -> int:
     """Do what the arguments say; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m local", description="AWS on this machine, for the stage local.")
+    parser = argparse.ArgumentParser(prog="python -m local", description="The task API on a laptop, and its way to AWS.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run", help="start everything; `make run` prepares what it needs and calls it")
-    commands.add_parser("env", help='print the settings of what is running, for: eval "$(python -m local env)"')
-    commands.add_parser("signup", help="sign up a user and print the password").add_argument("email")
-    commands.add_parser("inbox", help="print the texts that were sent")
-    commands.add_parser("machine-token", help="print an access token of the machine client, by client credentials")
-    commands.add_parser("openapi", help="write chalicelib/openapi.json and docs.html anew, from the code")
-    commands.add_parser("token", help="sign a user in and print the ID token").add_argument("user")
+    for name, (told, argument) in _COMMANDS.items():
+        command = commands.add_parser(name, help=told)
+        if argument:
+            command.add_argument("argument", metavar=argument)
     arguments = parser.parse_args()
 
     try:
@@ -26,34 +37,56 @@ def main() -> int:
     except ModuleNotFoundError:
         print("Nothing is installed here yet. Start with `make run`.", file=sys.stderr)
         return 1
-    from local import environment, machines, people, run  # noqa: PLC0415 - only now is it sure that they can be imported
+    from local.environment import LocalError  # noqa: PLC0415 - only now is it sure that it can be imported
 
     try:
-        if arguments.command == "run":
-            run.run()
-            return 0
-        if arguments.command == "openapi":
-            environment.describe()
-            from local import openapi, reference  # noqa: PLC0415 - they import the app, which needs its settings
-
-            openapi.write()
-            reference.write()
-            return 0
-        variables = environment.join()
-        if arguments.command == "env":
-            print(environment.shell(variables))
-        elif arguments.command == "inbox":
-            print(machines.inbox())
-        elif arguments.command == "machine-token":
-            print(machines.token())
-        elif arguments.command == "signup":
-            print(people.signup(arguments.email))
-        else:
-            print(people.token(arguments.user))
-    except environment.LocalError as error:
+        _do(arguments.command, getattr(arguments, "argument", ""))
+    except LocalError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _do(command: str, argument: str) -> None:
+    if command in {"generate", "package", "package-terraform", "deploy", "destroy"}:
+        _on_the_way_to_aws(command, argument)
+        return
+    from local import environment, machines, people, run  # noqa: PLC0415
+
+    if command == "run":
+        run.run()
+        return
+    variables = environment.join()
+    if command == "env":
+        print(environment.shell(variables))
+    elif command == "inbox":
+        print(machines.inbox())
+    elif command == "machine-token":
+        print(machines.token())
+    elif command == "signup":
+        print(people.signup(argument))
+    else:
+        print(people.token(argument))
+
+
+def _on_the_way_to_aws(command: str, stage: str) -> None:
+    from local import environment  # noqa: PLC0415
+
+    environment.describe(stage or environment.STAGE)
+    from local import deploy, openapi, packaging, policies, reference, terraform  # noqa: PLC0415 - some import the app
+
+    if command == "generate":
+        openapi.write()
+        reference.write()
+        policies.write()
+    elif command == "package":
+        packaging.package(stage, _ROOT / "dist" / stage)
+    elif command == "package-terraform":
+        terraform.package(stage, _ROOT / "dist" / f"{stage}-terraform")
+    elif command == "deploy":
+        deploy.deploy(stage)
+    else:
+        deploy.destroy(stage)
 
 
 if __name__ == "__main__":

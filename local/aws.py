@@ -1,21 +1,13 @@
-"""AWS on this machine: ministack, and in it the stack of .chalice/resources.json."""
+"""AWS on this machine: ministack."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from subprocess import Popen
-from typing import Any
-
-import boto3
-from botocore.exceptions import ClientError, WaiterError
 
 from local import child
-from local.environment import HOME, HOST, ROOT, STAGE, LocalError, answers
+from local.environment import HOME, HOST, LocalError, answers
 
-_STACK = f"task-api-{STAGE}"
-_TEMPLATE = ROOT / ".chalice" / "resources.json"
-_CONFIG = ROOT / ".chalice" / "config.json"
 _PATIENCE = 30  # seconds
 
 
@@ -61,41 +53,3 @@ def await_answer(process: Popen[bytes], url: str, otherwise: str) -> None:
         else:
             return
     raise LocalError(otherwise)
-
-
-def deploy() -> dict[str, str]:
-    """Create or update the stack and return the settings of the stage that come out of it; raises LocalError."""
-    cloudformation: Any = boto3.client("cloudformation")
-    origin = json.loads(_CONFIG.read_text())["stages"][STAGE]["environment_variables"]["WEB_ORIGIN"]
-    parameters = {"Stage": STAGE, "DomainPrefix": _STACK, "CallbackUrls": f"{origin}/callback"}
-    wanted: dict[str, Any] = {
-        "StackName": _STACK,
-        "TemplateBody": _TEMPLATE.read_text(),
-        "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
-    }
-    try:
-        done = _create_or_update(cloudformation, wanted)
-        if done:
-            cloudformation.get_waiter(done).wait(StackName=_STACK, WaiterConfig={"Delay": 1, "MaxAttempts": _PATIENCE})
-    except (ClientError, WaiterError) as error:
-        message = (
-            f"{_TEMPLATE.name} cannot be deployed: {error} Mend it, or delete {HOME} to start with nothing; then: make run"
-        )
-        raise LocalError(message) from error
-    outputs = cloudformation.describe_stacks(StackName=_STACK)["Stacks"][0]["Outputs"]
-    return {output["Description"].split()[0]: output["OutputValue"] for output in outputs}  # it starts with the setting
-
-
-def _create_or_update(cloudformation: Any, wanted: dict[str, Any]) -> str:
-    """Return the name of the waiter for what was begun, none if nothing was to do."""
-    try:
-        cloudformation.create_stack(**wanted)
-    except cloudformation.exceptions.AlreadyExistsException:
-        try:
-            cloudformation.update_stack(**wanted)
-        except ClientError as error:
-            if "No updates" not in error.response["Error"]["Message"]:
-                raise
-            return ""
-        return "stack_update_complete"
-    return "stack_create_complete"

@@ -11,6 +11,7 @@ import threading
 from contextlib import nullcontext
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
+from typing import IO, cast
 
 
 def start(module: str, *arguments: str, log: Path | None = None, env: dict[str, str] | None = None) -> Popen[bytes]:
@@ -29,15 +30,18 @@ def start(module: str, *arguments: str, log: Path | None = None, env: dict[str, 
 
 def stop(process: Popen[bytes], seconds: float = 15) -> None:
     """Ask the process and all that it has started to end, and wait for it; kill it when it does not."""
-    for signal_ in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, signal_)
-            process.wait(seconds)
-        except ProcessLookupError:
+    try:
+        for signal_ in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(process.pid, signal_)
+                process.wait(seconds)
+            except ProcessLookupError:
+                return
+            except TimeoutExpired:
+                continue
             return
-        except TimeoutExpired:
-            continue
-        return
+    finally:
+        cast("IO[bytes]", process.stdin).close()
 
 
 def _end_with_the_parent() -> None:

@@ -6,10 +6,13 @@ import shlex
 import urllib.request
 from pathlib import Path
 
+import boto3
+
 ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("LOCAL_HOME") or ROOT / ".local").resolve()
 HOST = "127.0.0.1"
 STAGE = "local"
+CONFIG = ROOT / ".chalice" / "config.json"
 
 _RUNNING = HOME / "running.json"
 
@@ -66,12 +69,25 @@ def join() -> dict[str, str]:
     return variables
 
 
-def describe() -> None:
-    """Set settings here with which the app can be looked at, where nothing of AWS is to be called."""
-    stage = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"][STAGE]["environment_variables"]
+def stages() -> list[str]:
+    """Return the stages on AWS."""
+    return [name for name in json.loads(CONFIG.read_text())["stages"] if name != STAGE]
+
+
+def described(stage: str) -> dict[str, str]:
+    """Return settings with which the app can be looked at, where nothing of AWS is called; raises LocalError."""
+    if stage not in [STAGE, *stages()]:
+        message = f"STAGE={stage} is not a stage of .chalice/config.json; take one of {', '.join(stages())}."
+        raise LocalError(message)
+    variables: dict[str, str] = json.loads(CONFIG.read_text())["stages"][stage]["environment_variables"]
     pool = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_none"
     deployed = {"TABLE_NAME": "none", "USER_POOL_ARN": pool, "WEB_CLIENT_ID": "none", "MACHINE_CLIENT_IDS": ""}
-    _set(stage | deployed | {"AWS_DEFAULT_REGION": "us-east-1"})
+    return deployed | variables | {"AWS_DEFAULT_REGION": boto3.Session().region_name or "us-east-1"}
+
+
+def describe(stage: str) -> None:
+    """Set these settings here; raises LocalError."""
+    os.environ.update(described(stage))
 
 
 def shell(variables: dict[str, str]) -> str:

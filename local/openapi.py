@@ -47,14 +47,14 @@ Schema = dict[str, Any]
 def document() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of the app."""
     _, schemas = msgspec.json.schema_components(EXAMPLES, schema_hook=_custom, ref_template="#/components/schemas/{name}")
-    strict = {name: schema | {"additionalProperties": False} for name, schema in schemas.items()}
+    strict = {name: _typed(schema) | {"additionalProperties": False} for name, schema in schemas.items()}
     paths: dict[str, dict[str, Any]] = {}
     for path, methods in app.app.routes.items():
         paths[path] = {method.lower(): _operation(method, path, entry) for method, entry in methods.items()}
     refusals = _taken_out(
         answers for methods in paths.values() for answers in (one["responses"] for one in methods.values())
     )
-    return {
+    whole = {
         "openapi": "3.1.0",
         "info": {
             "title": "Task API",
@@ -69,8 +69,8 @@ def document() -> dict[str, Any]:
             "schemas": strict | {name: _problem(problem) for name, problem in PROBLEMS.items()},
             "responses": refusals,
             "headers": {
-                name: {"description": told, "required": name not in SOMETIMES, "schema": {"type": "string"}}
-                for name, told in HEADERS.items()
+                name: {"description": told, "required": name not in SOMETIMES, "schema": {"type": "string"} | schema}
+                for name, (told, schema) in HEADERS.items()
             },
             "securitySchemes": {
                 name: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": told}
@@ -78,6 +78,9 @@ def document() -> dict[str, Any]:
             },
         },
     }
+    named = json.dumps(whole).replace("Page_Task_", "TaskPage").replace("Page_OwnedTask_", "BoardPage")
+    renamed: Schema = json.loads(named.replace("Page[Task]", "TaskPage").replace("Page[OwnedTask]", "BoardPage"))
+    return renamed
 
 
 def write() -> None:
@@ -127,19 +130,13 @@ def _parameters(path: str, names: dict[str, Any]) -> list[Schema]:
         described = {"description": schema.pop("description")} if "description" in schema else {}
         schema |= {"default": field.default} if isinstance(field.default, Limit) else {}
         parameters.append({"name": field.name, "in": "query", "required": field.required, **described, "schema": schema})
-    for name, (header, told, required, example) in HEADERS_SENT.items():
+    for name, (header, told, schema) in HEADERS_SENT.items():
         if name in names:
-            schema = {"type": "string"}
-            parameters.append(
-                {
-                    "name": header,
-                    "in": "header",
-                    "required": required,
-                    "description": told,
-                    "schema": schema,
-                    "example": example,
-                }
-            )
+            required = name.startswith("call.required_")
+            # An example of what is optional would be sent by whoever tries the call out.
+            example = {"example": "order-17"} if required else {}
+            described = {"description": told, "schema": {"type": "string"} | schema, **example}
+            parameters.append({"name": header, "in": "header", "required": required, **described})
     return parameters
 
 
@@ -196,13 +193,27 @@ def _content(shape: Any) -> Schema:
 
 def _schema(kind: Any) -> Schema:
     (schema,), _ = msgspec.json.schema_components([kind], schema_hook=_custom, ref_template="#/components/schemas/{name}")
-    return schema
+    typed: Schema = _typed(schema)
+    return typed
 
 
 def _custom(kind: type) -> Schema:
     if kind is Instant:
         return {"type": "string", "format": "date-time", "description": Instant.rule}
     return {"type": "integer", "minimum": 1, "maximum": 100, "description": Limit.rule}
+
+
+def _typed(schema: Any) -> Any:
+    """Return a schema in words that all tools know: with the type beside the values, and patterns of every language."""
+    if isinstance(schema, list):
+        return [_typed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    typed = {name: _typed(part) for name, part in schema.items()}
+    if "x-pattern" in typed:
+        typed["pattern"] = typed.pop("x-pattern")  # what says the same in every language
+    texts = [schema["const"]] if "const" in schema else schema.get("enum", [0])
+    return {"type": "string", **typed} if isinstance(texts, list) and all(isinstance(text, str) for text in texts) else typed
 
 
 def _problem(problem: Problem) -> Schema:

@@ -26,11 +26,15 @@ def page() -> str:
         "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
     )
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        "<!doctype html>\n"
+        "<!-- Made with Swagger UI (Apache-2.0, github.com/swagger-api/swagger-ui). "
+        "What that bundles is named in its swagger-ui-bundle.js.LICENSE.txt. -->\n"
+        '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<title>Task API</title>\n<link rel="icon" href="data:,">\n<style>{style}</style>\n</head>\n'
-        '<body>\n<div id="reference"></div>\n'
+        '<body>\n<noscript>This page needs JavaScript; <a href="openapi.json">openapi.json</a> says the same.</noscript>\n'
+        '<div id="reference"></div>\n'
         f"{''.join(f'<script>{script}</script>' for script in scripts)}\n</body>\n</html>\n"
     )
 

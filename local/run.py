@@ -8,8 +8,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from local import aws, child, environment, people
-from local.environment import HOME, HOST, ROOT, LocalError
+from local import aws, child, environment, people, stack
+from local.environment import HOME, HOST, ROOT, STAGE, LocalError
 
 _JSON = '-H "Content-Type: application/json"'
 _TEXT = '{"to": "+12025550100", "message": "Hello"}'
@@ -35,7 +35,7 @@ def run() -> None:
             stand_in = ending.enter_context(aws.running(aws_port))
             _say("Deploying the table, the user pool and its clients (.chalice/resources.json) ...")
             ending.callback(environment.leave)
-            environment.announce(variables | aws.deploy())
+            environment.announce(variables | _settings())
             _say("Signing up the demo users ...")
             passwords = people.ensure_demo()
             _say("Starting the API (chalice local) ...")
@@ -113,3 +113,11 @@ More: README.md. A user of your own: {_python()} -m local signup you@example.com
 def _python() -> str:
     path = Path(sys.executable)
     return shlex.quote(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path))
+
+
+def _settings() -> dict[str, str]:
+    try:
+        return stack.deploy(STAGE, pause=1)
+    except LocalError as error:
+        message = f"{error} Mend it, or delete {HOME} to start with nothing; then: make run"
+        raise LocalError(message) from error

@@ -15,7 +15,9 @@ client credentials, and keeps it until it expires. Somebody else's task is 404, 
 
 An **error** is a problem of [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457); its `instance` is the id of the request.
 After a 503 or a lost answer, the same request with the same `Idempotency-Key` is safe. A query parameter or a member of a
-body that is not known here is refused, never ignored. A path that is not listed here is 404 `not-found`, and so is a
+body that is not known here is refused, never ignored. A body has at most 64 KiB and 20 levels.
+
+A path that is not listed here is 404 `not-found`, and so is a
 method; where no gateway stands in front, a method is 405 `method-not-allowed`.
 """
 TAGS = {
@@ -30,28 +32,34 @@ SECURITY = {
     "any_user": "The ID token or the access token of a user of the web client.",
 }
 KEY = "1 to 255 visible ASCII characters, bare or quoted. For 24 hours the same key with the same body is the same call: it gives the first answer again, and nothing is done twice."  # noqa: E501 - one text
-HEADERS_SENT = {
-    "call.key": ("Idempotency-Key", KEY, False, "order-17"),
-    "call.required_key": ("Idempotency-Key", KEY, True, "order-17"),
+_TAGS = r'(W/)?"[!#-~]*"'
+_ONE_OF_THESE = {"pattern": rf"^(\*|{_TAGS}([ \t]*,[ \t]*{_TAGS})*)$"}
+_KEY = {"pattern": r'^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$'}
+_ETAG = {"pattern": '^"[1-9][0-9]*"$', "examples": ['"1"']}
+HEADERS_SENT: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "call.key": ("Idempotency-Key", KEY, _KEY),
+    "call.required_key": ("Idempotency-Key", KEY, _KEY),
     "call.if_match": (
         "If-Match",
-        "Write only if the task still has one of these ETags; `*` for whichever it has.",
-        False,
-        '"1"',
+        'Write only if the task still has one of these ETags, such as `"1"`; `*` for whichever it has.',
+        _ONE_OF_THESE,
     ),
-    "call.knows": ("If-None-Match", "Answer 304 if the task still has one of these ETags.", False, '"1"'),
+    "call.knows": ("If-None-Match", 'Answer 304 if the task still has one of these ETags, such as `"1"`.', _ONE_OF_THESE),
 }
-HEADERS = {
-    "Access-Control-Allow-Origin": "The one web origin that a browser may call from.",
-    "Cache-Control": "Always `no-store`.",
-    "Content-Security-Policy": "What the page may load: itself.",
-    "ETag": "The version of the task, in quotes.",
-    "Idempotency-Replayed": "`true` where an earlier call with the same key did it already.",
-    "Location": "The path of the new task.",
-    "Retry-After": "After how many seconds to try again.",
-    "WWW-Authenticate": "The scheme that would do. A gateway may call this header x-amzn-Remapped-WWW-Authenticate.",
-    "X-Content-Type-Options": "Always `nosniff`.",
-    "X-Request-Id": "The id of this request; quote it when you report a problem.",
+HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "Access-Control-Allow-Origin": ("The one web origin that a browser may call from.", {}),
+    "Cache-Control": ("No answer may be kept.", {"const": "no-store"}),
+    "Content-Security-Policy": ("What the page may load: itself.", {}),
+    "ETag": ("The version of the task, in quotes.", _ETAG),
+    "Idempotency-Replayed": ("An earlier call with the same key did it already.", {"const": "true"}),
+    "Location": ("The path of the new task.", {"pattern": "/tasks/[0-9a-f-]{36}$"}),
+    "Retry-After": ("After how many seconds to try again.", {"pattern": "^[1-9][0-9]*$"}),
+    "WWW-Authenticate": (
+        "The scheme that would do. A gateway may call this header x-amzn-Remapped-WWW-Authenticate.",
+        {"const": "Bearer"},
+    ),
+    "X-Content-Type-Options": ("The type is what it says.", {"const": "nosniff"}),
+    "X-Request-Id": ("The id of this request; quote it when you report a problem.", {"pattern": "^[0-9a-f-]{36}$"}),
 }
 ALWAYS = ("Access-Control-Allow-Origin", "Cache-Control", "X-Content-Type-Options", "X-Request-Id")
 SOMETIMES = ("Idempotency-Replayed", "WWW-Authenticate")
@@ -82,7 +90,7 @@ EXAMPLES: dict[Any, object] = {
     task.Page[task.OwnedTask]: task.Page([OWNED], 1, None),
     text.Text: {"to": "+12025550100", "message": "Your order is on its way"},
     text.Receipt: text.Receipt("a8e065ab-2f5b-4a11-91f3-734047dbd447", "sent"),
-    web.Greeting: web.Greeting("Hello, authenticated user!", "alice@example.com"),
+    web.Greeting: web.Greeting("Hello, authenticated user!", "0d6f4b1c-6d0c-4b8e-9a53-0f5b2b0f3c11"),
     web.Health: web.Health("ok", RELEASE),
 }
 REQUEST_ID = "a38a6283-0783-4097-bbf4-1e02912c0ca5"

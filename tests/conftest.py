@@ -69,7 +69,13 @@ app.app.__class__ = Watched
 def table_properties() -> dict[str, Any]:
     """Return the table of resources.json, less what a second call sets."""
     properties = json.loads((ROOT / ".chalice" / "resources.json").read_text())["Resources"]["Table"]["Properties"]
-    later = {"TableName", "DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "TimeToLiveSpecification"}
+    later = {
+        "TableName",
+        "DeletionProtectionEnabled",
+        "PointInTimeRecoverySpecification",
+        "TimeToLiveSpecification",
+        "SSESpecification",
+    }
     return {name: value for name, value in properties.items() if name not in later}
 
 

@@ -35,6 +35,8 @@ def fits(method: str, path: str, status: int, headers: Mapping[str, str], body: 
     known = {name.lower(): resolved(header) for name, header in told["headers"].items()}
     required = {name for name, header in known.items() if header["required"]}
     assert required <= given.keys(), f"{here} without {required - given.keys()}"
+    for name in known.keys() & given.keys():
+        has_the_shape(known[name]["schema"], json.dumps(given[name]), f"{here}, {name}")
     unknown = given.keys() & _HEADERS - known.keys()
     assert not unknown, f"{here} with {unknown}, which the document does not tell of"
     if "content" not in told:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from chalicelib.config import Settings
 from tests import documented
 from tests.conftest import ROOT
 
@@ -29,7 +30,7 @@ def free_port() -> int:
 
 def clean_environment(**more: str) -> dict[str, str]:
     """Return the environment of a newcomer: nothing of AWS and no setting of the tests."""
-    ours = {"TABLE_NAME", "USER_POOL_ARN", "WEB_CLIENT_ID", "WEB_ORIGIN", "BOARD_SHARDS"}
+    ours = {name.upper() for name in Settings.__struct_fields__}
     return {
         name: value
         for name, value in os.environ.items()

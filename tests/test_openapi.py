@@ -24,15 +24,23 @@ OPERATIONS = [(path, method) for path, methods in DOCUMENT["paths"].items() for 
 
 
 def test_it_is_what_the_code_says() -> None:
-    assert openapi.document() == DOCUMENT, "`make openapi` writes it anew"
+    assert openapi.document() == DOCUMENT, "`make generate` writes it anew"
 
 
 def test_the_page_is_made_of_the_pinned_viewer() -> None:
-    assert reference.page() == reference.PAGE.read_text(), "`make openapi` writes it anew"
+    assert reference.page() == reference.PAGE.read_text(), "`make generate` writes it anew"
 
 
 def test_it_is_valid() -> None:
     validate(DOCUMENT)
+
+
+def test_every_pattern_is_one_in_every_language() -> None:
+    patterns = re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', openapi.DOCUMENT.read_text())
+    assert len(patterns) > 20
+    for pattern in map(json.loads, patterns):
+        assert re.compile(pattern)
+        assert not re.search(r"\(\?|\\u", pattern), pattern  # which not all of ECMA-262, RE2 and Rust know
 
 
 def test_it_is_served_as_it_lies(nobody: Person) -> None:

@@ -1,0 +1,170 @@
+"""Deploys a stage to AWS with Chalice, and takes it away: the stack, functions and API, then what Chalice cannot set."""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local import packaging, refusals, stack, template
+from local.environment import CONFIG, ROOT, LocalError, stages
+
+_LOGS_ROLE = "task-api-gateway-logs"
+_LOGS_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+_PAUSE = 3  # seconds: API Gateway takes two gateway responses a second
+_TRIES = 20
+
+
+def deploy(stage: str) -> None:
+    """Deploy a stage, or bring it up to date; what is there already stays as it is. Raises LocalError."""
+    _check(stage)
+    with _step(stage, "Finding out who you are on AWS"):
+        print(f"Account {boto3.client('sts').get_caller_identity()['Account']}, region {boto3.Session().region_name}.")
+    with _step(stage, "Table, users, clients, logs and alarms (CloudFormation)"):
+        settings = stack.deploy(stage)
+    _remember(stage, settings)
+    with _step(stage, "A role with which API Gateway may write logs, once for each account and region"):
+        _let_the_gateway_log()
+    with _step(stage, "Functions and API (chalice deploy)"):
+        shutil.rmtree(ROOT / ".chalice" / "deployments", ignore_errors=True)  # Chalice would take a stale one for new
+        packaging.chalice(ROOT, "deploy", "--stage", stage)
+    api = _api(stage)
+    with _step(stage, "Refusals, limits, logs and traces of the API, which Chalice cannot set"):
+        _finish(api, stage)
+    print(f"Stage {stage} answers at {api['rest_api_url']} - try {api['rest_api_url']}health")
+
+
+def destroy(stage: str) -> None:
+    """Take a stage away, all but a table and users that refuse to be deleted; raises LocalError."""
+    _check(stage)
+    print(f"This deletes the API, the functions, the users and the tasks of stage {stage}, for good.")
+    print(f"Type {stage} to go on: ", end="", flush=True)
+    if sys.stdin.readline().strip() != stage:
+        message = "Nothing was deleted."
+        raise LocalError(message)
+    if (ROOT / ".chalice" / "deployed" / f"{stage}.json").exists():
+        with _step(stage, "Functions and API (chalice delete)", "destroy"):
+            packaging.chalice(ROOT, "delete", "--stage", stage)
+    with _step(stage, "Table, users, clients, logs and alarms (CloudFormation)", "destroy"):
+        kept = _delete_stack(stage)
+    _remember(stage, dict.fromkeys(kept))
+    print(f"Stage {stage} is gone.")
+
+
+@contextmanager
+def _step(stage: str, name: str, command: str = "deploy") -> Iterator[None]:
+    print(f"{name} ...", flush=True)
+    try:
+        yield
+    except (LocalError, ClientError, BotoCoreError) as error:
+        message = (
+            f"This step failed: {name}.\n{error}\nWhat was done before it stays. Mend it, then: make {command} STAGE={stage}"
+        )
+        raise LocalError(message) from error
+
+
+def _check(stage: str) -> None:
+    if stage not in stages():
+        message = f"STAGE={stage} is not a stage on AWS; take one of {', '.join(stages())}."
+        raise LocalError(message)
+
+
+def _remember(stage: str, settings: Mapping[str, str | None]) -> None:
+    """Write what only deployed resources know into the stage's settings, to be reviewed and committed; none is secret."""
+    config = json.loads(CONFIG.read_text())
+    variables = config["stages"][stage]["environment_variables"]
+    known = variables | settings
+    if known != variables:
+        config["stages"][stage]["environment_variables"] = {
+            name: value for name, value in known.items() if value is not None
+        }
+        CONFIG.write_text(json.dumps(config, indent=2) + "\n")
+        print(f"The settings of stage {stage} in .chalice/config.json have changed: commit them.")
+
+
+def _let_the_gateway_log() -> None:
+    gateway: Any = boto3.client("apigateway")
+    if gateway.get_account().get("cloudwatchRoleArn"):
+        return
+    iam: Any = boto3.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"Service": "apigateway.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    try:
+        role = iam.create_role(RoleName=_LOGS_ROLE, AssumeRolePolicyDocument=document)["Role"]
+    except iam.exceptions.EntityAlreadyExistsException:
+        role = iam.get_role(RoleName=_LOGS_ROLE)["Role"]
+    iam.attach_role_policy(RoleName=_LOGS_ROLE, PolicyArn=_LOGS_POLICY)
+    change = [{"op": "replace", "path": "/cloudwatchRoleArn", "value": role["Arn"]}]
+    _patiently(lambda: gateway.update_account(patchOperations=change), "BadRequestException")  # a new role takes a while
+
+
+def _api(stage: str) -> dict[str, Any]:
+    deployed = json.loads((ROOT / ".chalice" / "deployed" / f"{stage}.json").read_text())["resources"]
+    found: dict[str, Any] = next(resource for resource in deployed if resource["resource_type"] == "rest_api")
+    return found
+
+
+def _finish(api: dict[str, Any], stage: str) -> None:
+    gateway: Any = boto3.client("apigateway")
+    api_id = api["rest_api_id"]
+    chosen = template.settings(stage)
+    for kind, response in refusals.responses(chosen["environment_variables"]["WEB_ORIGIN"]).items():
+        wanted = {**response, "statusCode": str(response["statusCode"])}
+        there = gateway.get_gateway_response(restApiId=api_id, responseType=kind)
+        if any(there.get(part) != value for part, value in wanted.items()):
+            put = {"restApiId": api_id, "responseType": kind, **wanted}
+            _patiently(lambda put=put: gateway.put_gateway_response(**put), "TooManyRequestsException")
+    policy = [{"op": "replace", "path": "/securityPolicy", "value": template.TLS}]
+    policy.append({"op": "replace", "path": "/endpointAccessMode", "value": "BASIC"})
+    gateway.update_rest_api(restApiId=api_id, patchOperations=policy)
+    _patiently(lambda: gateway.create_deployment(restApiId=api_id, stageName=stage), "TooManyRequestsException")
+    identity = boto3.client("sts").get_caller_identity()["Account"]
+    log = f"arn:aws:logs:{boto3.Session().region_name}:{identity}:log-group:/aws/apigateway/{stack.name(stage)}"
+    values = {
+        "/accessLogSettings/destinationArn": log,
+        "/accessLogSettings/format": template.ACCESS_LOG,
+        "/tracingEnabled": "true",
+        "/*/*/throttling/rateLimit": chosen["parameters"]["RequestsPerSecond"],
+        "/*/*/throttling/burstLimit": chosen["parameters"]["RequestsAtOnce"],
+    }
+    operations = [{"op": "replace", "path": path, "value": value} for path, value in values.items()]
+    gateway.update_stage(restApiId=api_id, stageName=stage, patchOperations=operations)
+
+
+def _delete_stack(stage: str) -> list[str]:
+    """Return the settings that are gone with it."""
+    cloudformation: Any = boto3.client("cloudformation")
+    settings = stack.settings(stage)
+    cloudformation.delete_stack(StackName=stack.name(stage))
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack.name(stage))
+    # The stack leaves both, whoever deletes it; here somebody has asked for it.
+    _unless_protected("table", settings["TABLE_NAME"], lambda name: boto3.client("dynamodb").delete_table(TableName=name))
+    pool = settings["USER_POOL_ARN"].rpartition("/")[2]
+    _unless_protected("user pool", pool, lambda name: boto3.client("cognito-idp").delete_user_pool(UserPoolId=name))
+    return list(settings)
+
+
+def _unless_protected(what: str, name: str, delete: Any) -> None:
+    try:
+        delete(name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"ValidationException", "InvalidParameterException"}:
+            raise
+        print(f"The {what} {name} is protected from deletion and stays.")
+
+
+def _patiently(call: Any, code: str) -> None:
+    for attempt in range(1, _TRIES + 1):
+        try:
+            call()
+        except ClientError as error:
+            if error.response["Error"]["Code"] != code or attempt == _TRIES:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return

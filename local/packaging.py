@@ -1,0 +1,101 @@
+"""Builds dist/<stage>: the zip of the functions and one template with all that they need, for a team that deploys itself."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from local import template
+from local.environment import ROOT, LocalError, described
+
+_SHIPPED = ("app.py", "chalicelib", "requirements.txt", ".chalice")
+
+
+@contextmanager
+def shipped(stage: str, **changes: object) -> Iterator[Path]:
+    """Give a copy of what Chalice packages, without caches and whatever else lies about; changes are those of the stage."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "task-api"
+        copy.mkdir()
+        for name in _SHIPPED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", "deployments", "deployed"))
+            else:
+                shutil.copy(source, copy / name)
+        config_file = copy / ".chalice" / "config.json"
+        config = json.loads(config_file.read_text())
+        config["stages"][stage] |= changes
+        config_file.write_text(json.dumps(config))
+        yield copy
+
+
+def chalice(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    """Run Chalice there and show what it says as it goes; raises LocalError."""
+    command = [str(Path(sys.executable).with_name("chalice")), *arguments]
+    variables = dict(os.environ) | {"PYTHONDONTWRITEBYTECODE": "1"} | (environment or {})
+    done = subprocess.run(command, cwd=folder, env=variables, check=False)  # noqa: S603 - its words are ours
+    if done.returncode:
+        message = f"`chalice {' '.join(arguments)}` failed; what it said stands above."
+        raise LocalError(message)
+
+
+def package(stage: str, out: Path, **changes: object) -> None:
+    """Write deployment.zip, template.json and MANIFEST.md; the same commit gives the same bytes. Raises LocalError."""
+    with shipped(stage, **changes) as folder:
+        merged = folder.parent / "merge.json"
+        merged.write_text(json.dumps(template.merge(stage)))
+        built = folder.parent / "built"
+        arguments = ("package", "--stage", stage, "--merge-template", str(merged), str(built))
+        chalice(folder, *arguments, environment=described(stage))
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.copy(built / "deployment.zip", out / "deployment.zip")
+        whole = json.loads((built / "sam.json").read_text())
+    (out / "template.json").write_text(json.dumps(whole, indent=1) + "\n")
+    (out / "MANIFEST.md").write_text(_manifest(stage, out, whole))
+
+
+def _manifest(stage: str, out: Path, whole: dict[str, Any]) -> str:
+    resources = whole["Resources"]
+    hashes = "".join(
+        f"| {name} | {(out / name).stat().st_size:,} | `{hashlib.sha256((out / name).read_bytes()).hexdigest()}` |\n"
+        for name in ("deployment.zip", "template.json")
+    )
+    policies = "".join(
+        f"\n**{function}**\n\n" + "".join(f"- {_in_words(statement)}\n" for statement in _statements(resources[role]))
+        for function, role in (("API", "ApiHandlerRole"), ("Authorizer of /hello", "AnyUserRole"))
+    )
+    variables = resources["APIHandler"]["Properties"]["Environment"]["Variables"]
+    limits = "".join(f"| {name} | {value} |\n" for name, value in sorted(variables.items()) if name.startswith("SMS_"))
+    parameters = "".join(
+        f"| {name} | {parameter.get('Default', '')} | {parameter['Description']} |\n"
+        for name, parameter in sorted(whole["Parameters"].items())
+    )
+    return (
+        f"# Task API, stage {stage}\n\n{resources['APIHandler']['Properties']['Runtime']} on "
+        f"{resources['APIHandler']['Properties']['Architectures'][0]}. How to deploy it: docs/deploy.md.\n\n"
+        f"| File | Bytes | SHA-256 |\n| --- | --- | --- |\n{hashes}\n"
+        f"## What the functions may do\n{policies}\n"
+        f"## Limits of texts\n\n| Setting | Value |\n| --- | --- |\n{limits}\n"
+        f"## Parameters\n\n| Name | Default | What it is |\n| --- | --- | --- |\n{parameters}"
+    )
+
+
+def _statements(role: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = role["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    return found
+
+
+def _in_words(statement: dict[str, Any]) -> str:
+    actions = ", ".join(action.partition(":")[2] for action in statement["Action"])
+    if "NotResource" in statement:
+        return f"{actions} to phone numbers, not to `{statement['NotResource']}`"
+    resource = statement["Resource"]
+    return f"{actions} on {', '.join(f'`{name}`' for name in (resource if isinstance(resource, list) else [resource]))}"

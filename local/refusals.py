@@ -1,0 +1,84 @@
+"""What API Gateway answers by itself, in the words, headers and CORS of the app."""
+
+from typing import Any
+
+from chalicelib import middleware
+from chalicelib.problems import (
+    BodyTooLarge,
+    Forbidden,
+    Internal,
+    Malformed,
+    NotFound,
+    Problem,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+)
+
+_REQUEST_ID = "$context.requestId"
+
+REFUSALS: dict[str, Problem] = {
+    "ACCESS_DENIED": Forbidden(),
+    "API_CONFIGURATION_ERROR": Internal(),
+    "AUTHORIZER_CONFIGURATION_ERROR": Unavailable(),
+    "AUTHORIZER_FAILURE": Unavailable(),
+    "BAD_REQUEST_BODY": Malformed(),
+    "BAD_REQUEST_PARAMETERS": Malformed(),
+    # What has a type stands here. What is left is an unknown path, asked for with an Authorization header that AWS
+    # takes for a signature.
+    "DEFAULT_4XX": NotFound(),
+    "DEFAULT_5XX": Internal(),
+    "EXPIRED_TOKEN": Unauthorized(),
+    "INTEGRATION_FAILURE": Internal(),
+    "INTEGRATION_TIMEOUT": Unavailable(),
+    "INVALID_API_KEY": Forbidden(),
+    "INVALID_SIGNATURE": NotFound(),  # no route asks for one
+    "MISSING_AUTHENTICATION_TOKEN": NotFound(),  # which is what AWS calls an unknown path or method
+    "QUOTA_EXCEEDED": TooManyRequests(60),
+    "REQUEST_TOO_LARGE": BodyTooLarge(),
+    "RESOURCE_NOT_FOUND": NotFound(),
+    "THROTTLED": TooManyRequests(1),
+    "UNAUTHORIZED": Unauthorized(),
+    "UNSUPPORTED_MEDIA_TYPE": UnsupportedMediaType(),
+    "WAF_FILTERED": Forbidden(),
+}
+"""By the type of the gateway response (API Gateway Developer Guide, "Gateway response types")."""
+
+
+def status(problem: Problem) -> str:
+    """Return the status as API Gateway takes it."""
+    return str(problem.status)
+
+
+def headers(problem: Problem, origin: str) -> dict[str, str]:
+    """Return the headers as parameters of a gateway response, for a stage with that web origin."""
+    ours = middleware.headers(_REQUEST_ID) | {"Content-Type": "application/problem+json"}
+    ours |= {name: str(value) for name, value in problem.headers.items()} | {"Access-Control-Allow-Origin": origin}
+    return {
+        f"gatewayresponse.header.{name}": "context.requestId" if value == _REQUEST_ID else f"'{value}'"
+        for name, value in sorted(ours.items())
+    }
+
+
+def templates(problem: Problem) -> dict[str, str]:
+    """Return the body as the template of a gateway response."""
+    body: str = problem.response(_REQUEST_ID).body
+    return {"application/json": body}
+
+
+def responses(origin: str) -> dict[str, Any]:
+    """Return all of them as an API's definition holds them, for CloudFormation where the origin is a parameter.
+
+    There, and not as resources beside the API, since a change of the definition alone makes SAM deploy the stage anew.
+    """
+    return {
+        kind: {
+            "statusCode": problem.status,
+            "responseParameters": {
+                name: {"Fn::Sub": value} if "${" in value else value for name, value in headers(problem, origin).items()
+            },
+            "responseTemplates": templates(problem),
+        }
+        for kind, problem in REFUSALS.items()
+    }

@@ -1,0 +1,84 @@
+"""Runs ministack with what plain ministack 1.5.33 lacks for deployments of this app; for tests alone.
+
+Each change is what AWS does and ministack leaves out; none makes it more lenient than AWS.
+"""
+
+import json
+from typing import Any
+
+from ministack.app import main
+from ministack.services import apigateway_v1 as gateway
+from ministack.services import lambda_svc
+from ministack.services.cloudformation import provisioners
+
+_create_stage = provisioners._RESOURCE_HANDLERS["AWS::ApiGateway::Stage"]["create"]
+_import_operation = gateway._import_operation
+_import_rest_api = gateway._import_rest_api
+_handle_request = gateway.handle_request
+
+
+def import_operation(api_id: str, resource_id: str, method: str, operation: dict[str, Any], *rest: Any) -> None:
+    """Keep templates and answers of an integration: a preflight is made of these, and ministack keeps its type alone."""
+    _import_operation(api_id, resource_id, method, operation, *rest)
+    integration = operation["x-amazon-apigateway-integration"]
+    kept = gateway._resources[api_id][resource_id]["resourceMethods"][method]["methodIntegration"]
+    kept["requestTemplates"] = integration.get("requestTemplates", {})
+    for answer in integration.get("responses", {}).values():
+        gateway._put_integration_response(api_id, resource_id, method, answer["statusCode"], answer)
+
+
+def import_parts(api_id: str, spec: dict[str, Any]) -> None:
+    """Keep what stands beside the paths: types that are binary, and the gateway responses."""
+    gateway._rest_apis[api_id]["binaryMediaTypes"] = spec.get("x-amazon-apigateway-binary-media-types", [])
+    for kind, response in spec.get("x-amazon-apigateway-gateway-responses", {}).items():
+        gateway._put_gateway_response(api_id, kind, response)
+
+
+def import_rest_api(spec: dict[str, Any], base_data: dict[str, Any] | None = None) -> str:
+    api_id: str = _import_rest_api(spec, base_data)
+    import_parts(api_id, spec)
+    return api_id
+
+
+def overwrite_rest_api(api_id: str, spec: dict[str, Any]) -> Any:
+    """Replace an API's definition, as PutRestApi with mode=overwrite does; ministack knows no PutRestApi."""
+    resources = gateway._resources[api_id]
+    for resource_id in [key for key, resource in resources.items() if resource["path"] != "/"]:
+        del resources[resource_id]
+    gateway._authorizers_v1[api_id] = {}
+    gateway._gateway_responses[api_id] = {}
+    schemes = gateway._import_security_schemes(api_id, spec)
+    for path, item in spec["paths"].items():
+        gateway._import_path_item(api_id, path, item, schemes, spec.get("security"))
+    import_parts(api_id, spec)
+    return gateway._v1_response(gateway._rest_api_view(gateway._rest_apis[api_id]))
+
+
+async def handle_request(method: str, path: str, headers: Any, body: bytes, query_params: dict[str, Any]) -> Any:
+    """Know ImportRestApi and PutRestApi, which ministack takes for CreateRestApi and for nothing."""
+    parts = path.strip("/").split("/")
+    if method == "POST" and parts == ["restapis"] and "mode" in query_params:
+        api_id = import_rest_api(json.loads(body), {"endpointConfiguration": {"types": ["REGIONAL"]}})
+        return gateway._v1_response(gateway._rest_api_view(gateway._rest_apis[api_id]), 201)
+    if method == "PUT" and len(parts) == 2 and parts[0] == "restapis" and parts[1] in gateway._rest_apis:
+        return overwrite_rest_api(parts[1], json.loads(body))
+    return await _handle_request(method, path, headers, body, query_params)
+
+
+def create_stage(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
+    """Keep where the access log of a stage goes, which ministack leaves out of a stack's stage."""
+    created = _create_stage(logical_id, properties, stack_name)
+    log = properties["AccessLogSetting"]
+    kept = {"destinationArn": log["DestinationArn"], "format": log["Format"]}
+    gateway._stages_v1[properties["RestApiId"]][properties["StageName"]]["accessLogSettings"] = kept
+    return created
+
+
+provisioners._RESOURCE_HANDLERS["AWS::ApiGateway::Stage"]["create"] = create_stage
+gateway._import_operation = import_operation
+gateway._import_rest_api = import_rest_api
+gateway.handle_request = handle_request
+lambda_svc._LAMBDA_STATE_TRANSITION_DELAY = 0  # waiters look again after 5 seconds only
+
+if __name__ == "__main__":
+    main()

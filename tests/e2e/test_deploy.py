@@ -1,0 +1,83 @@
+"""`make deploy` again, after a fault, and `make destroy`."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e import aws as e2e
+from tests.e2e import ways
+from tests.e2e.aws import Aws, Checkout
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    folder = tmp_path_factory.mktemp("deploy")
+    with e2e.running(folder) as aws:
+        yield Checkout(folder, aws, "dev")
+
+
+def there(aws: Aws) -> dict[str, Any]:
+    """Return what an account holds that a second deployment could change or double."""
+    gateway = aws.client("apigateway")
+    apis = gateway.get_rest_apis()["items"]
+    return {
+        "stacks": [stack["StackId"] for stack in aws.client("cloudformation").describe_stacks()["Stacks"]],
+        "functions": sorted(function["FunctionArn"] for function in aws.client("lambda").list_functions()["Functions"]),
+        "roles": sorted(role["Arn"] for role in aws.client("iam").list_roles()["Roles"]),
+        "tables": aws.client("dynamodb").list_tables()["TableNames"],
+        "pools": [pool["Id"] for pool in aws.client("cognito-idp").list_user_pools(MaxResults=9)["UserPools"]],
+        "apis": [api["id"] for api in apis],
+        "stages": [gateway.get_stages(restApiId=api["id"])["item"][0]["methodSettings"] for api in apis],
+    }
+
+
+def test_a_step_that_breaks_says_which_and_how_to_go_on(checkout: Checkout) -> None:
+    policy = checkout.folder / ".chalice" / "policy-dev.json"
+    policy.rename(policy.with_suffix(".away"))
+    done = checkout.local("deploy", check=False)
+    assert done.returncode == 1
+    assert "This step failed: Functions and API (chalice deploy)." in done.stderr
+    assert "make deploy STAGE=dev" in done.stderr
+    assert "Traceback" not in done.stderr.partition("This step failed")[2]
+    assert "The settings of stage dev in .chalice/config.json have changed: commit them." in done.stdout
+    policy.with_suffix(".away").rename(policy)
+
+
+def test_it_goes_on_from_there_and_then_changes_nothing(checkout: Checkout) -> None:
+    checkout.local("deploy")
+    before, written = there(checkout.aws), checkout.config_file.read_text()
+    assert (len(before["stacks"]), len(before["functions"]), len(before["apis"])) == (1, 2, 1)
+    second = checkout.local("deploy")
+    assert "have changed" not in second.stdout
+    assert there(checkout.aws) == before
+    assert checkout.config_file.read_text() == written
+    api = ways.found(checkout, checkout.aws)
+    assert api("GET", "/nowhere").json["type"] == "urn:problem:not-found"
+    assert f"{api.api_id}.execute-api" in second.stdout
+
+
+@pytest.mark.parametrize("typed", ["", "prod\n", "yes\n"])
+def test_nothing_is_destroyed_unasked(checkout: Checkout, typed: str) -> None:
+    before = there(checkout.aws)
+    done = checkout.local("destroy", typed=typed, check=False)
+    assert (done.returncode, there(checkout.aws)) == (1, before)
+    assert "Nothing was deleted." in done.stderr
+
+
+def test_what_is_protected_stays_and_all_else_goes(checkout: Checkout) -> None:
+    checkout.change(lambda config: protected(config, "true"))
+    checkout.local("deploy")
+    before = there(checkout.aws)
+    done = checkout.local("destroy", typed="dev\n")
+    assert "protected from deletion and stays" in done.stdout
+    after = there(checkout.aws)
+    assert (after["stacks"], after["functions"], after["apis"]) == ([], [], [])
+    assert after["tables"] == before["tables"] == ["task-api-dev"]
+    assert not json.loads(checkout.config_file.read_text())["stages"]["dev"]["environment_variables"].get("TABLE_NAME")
+
+
+def protected(config: Any, value: str) -> Any:
+    config["stages"]["dev"]["parameters"]["DeletionProtection"] = value
+    return config

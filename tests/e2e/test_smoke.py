@@ -1,0 +1,227 @@
+"""One and the same API, whichever way it was deployed: tokens by sign-in, every route, every refusal."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jwt
+import pytest
+
+from app import app
+from chalicelib.web import CORS
+from local import refusals
+from tests import pool
+from tests.e2e import aws as e2e
+from tests.e2e import ways
+from tests.e2e.aws import Checkout, Deployed
+from tests.stand import Response
+
+
+class Way(NamedTuple):
+    checkout: Checkout
+    api: Deployed
+    alice: dict[str, str]
+    bob: dict[str, str]
+    admin: dict[str, str]
+    machine: str
+
+
+@pytest.fixture(scope="module", params=ways.WAYS)
+def way(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
+    folder = tmp_path_factory.mktemp(request.param)
+    with e2e.running(folder) as aws:
+        checkout, api = ways.WAYS[request.param](folder, aws)
+        alice, bob = api.signs_up("alice@example.com"), api.signs_up("bob@example.com")
+        yield Way(checkout, api, alice, bob, api.signs_up("admin@example.com", "admin"), api.machine_token())
+
+
+TASK = "/tasks/01a1f8ac-b459-7dd5-a160-0ddd8d7fcf8f"
+GUARDED = [("GET", "/tasks"), ("POST", "/tasks"), ("GET", TASK), ("PATCH", TASK), ("DELETE", TASK), ("GET", "/admin/tasks?status=done"), ("POST", "/sms"), ("GET", "/hello")]  # fmt: skip
+
+
+def refused(answer: Response, status: int, slug: str) -> None:
+    """Check a refusal: its form, its headers, and that a browser may read it."""
+    assert (answer.status, answer.json["type"], answer.json["status"]) == (status, f"urn:problem:{slug}", status)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json["instance"] == answer.headers["X-Request-Id"]
+    assert answer.headers["Access-Control-Allow-Origin"] == CORS_ORIGIN[answer.headers["Access-Control-Allow-Origin"]]
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert ("Retry-After" in answer.headers) == (status in {429, 503})
+
+
+CORS_ORIGIN = {origin: origin for origin in ("http://localhost:3000", "https://app.example.com")}
+
+
+def altered(token: str) -> str:
+    head, body, signature = token.split(".")
+    return ".".join([head, body[:-4] + ("AAAA" if body[-4:] != "AAAA" else "BBBB"), signature])
+
+
+def as_nobody_of_the_pool(token: str, **changes: object) -> str:
+    """Return the claims of a token, signed by somebody else."""
+    claims = jwt.decode(token, options={"verify_signature": False}) | changes
+    return pool.token(claims, "for-id")
+
+
+class TestTasks:
+    def test_a_task_lives(self, way: Way) -> None:
+        mine = f"Bearer {way.alice['IdToken']}"
+        created = way.api("POST", "/tasks", mine, {"title": "Buy milk", "due_at": "2030-01-31T10:00:00+01:00"})
+        assert created.status == 201
+        path = f"/tasks/{created.json['task_id']}"
+        assert created.headers["Location"] == f"/{way.api.stage}{path}"
+        read = way.api("GET", path, way.alice["IdToken"])  # without the word Bearer
+        assert (read.status, read.json, read.headers["ETag"]) == (200, created.json, '"1"')
+        assert way.api("GET", path, mine, If_None_Match='"1"').status == 304
+        changed = way.api(
+            "PATCH", path, mine, {"status": "done"}, If_Match='"1"', Content_Type="application/merge-patch+json"
+        )
+        assert (changed.status, changed.json["version"]) == (200, 2)
+        refused(way.api("PATCH", path, mine, {"status": "done"}, If_Match='"1"'), 412, "precondition-failed")
+        assert [task["task_id"] for task in way.api("GET", "/tasks?status=done", mine).json["tasks"]] == [
+            created.json["task_id"]
+        ]
+        refused(way.api("GET", path, f"Bearer {way.bob['IdToken']}"), 404, "not-found")
+        assert way.api("DELETE", path, mine, If_Match='"2"').status == 204
+        refused(way.api("GET", path, mine), 404, "not-found")
+
+    def test_a_key_creates_once(self, way: Way) -> None:
+        mine = f"Bearer {way.alice['IdToken']}"
+        first, second = (way.api("POST", "/tasks", mine, {"title": "T"}, Idempotency_Key="once") for _ in range(2))
+        assert (first.status, second.status, first.json) == (201, 201, second.json)
+        assert second.headers["Idempotency-Replayed"] == "true"
+        refused(way.api("POST", "/tasks", mine, {"title": "U"}, Idempotency_Key="once"), 422, "idempotency-key-reused")
+
+    def test_bad_input_is_refused(self, way: Way) -> None:
+        mine = f"Bearer {way.alice['IdToken']}"
+        refused(way.api("POST", "/tasks", mine, b"{"), 400, "malformed")
+        refused(way.api("POST", "/tasks", mine, {"title": ""}), 422, "validation")
+        refused(way.api("POST", "/tasks", mine, b"x", Content_Type="text/plain"), 415, "unsupported-media-type")
+        refused(way.api("POST", "/tasks", mine, {"title": "x" * 70_000}), 413, "payload-too-large")
+        refused(way.api("GET", "/tasks?cursor=x", mine), 400, "invalid-cursor")
+
+    def test_pages_lead_to_the_end(self, way: Way) -> None:
+        hers = f"Bearer {way.bob['IdToken']}"
+        created = [way.api("POST", "/tasks", hers, {"title": str(number)}).json["task_id"] for number in range(5)]
+        seen, cursor = [], ""
+        while cursor is not None:
+            page = way.api("GET", f"/tasks?limit=2{cursor and f'&cursor={cursor}'}", hers).json
+            seen += [task["task_id"] for task in page["tasks"]]
+            cursor = page["next_cursor"]
+        assert seen == created[::-1]
+
+    def test_the_board_is_for_admins(self, way: Way) -> None:
+        way.api("POST", "/tasks", f"Bearer {way.alice['IdToken']}", {"title": "seen", "status": "in_progress"})
+        board = way.api("GET", "/admin/tasks?status=in_progress", f"Bearer {way.admin['IdToken']}")
+        assert board.status == 200
+        assert jwt.decode(way.alice["IdToken"], options={"verify_signature": False})["sub"] in {
+            task["owner"] for task in board.json["tasks"]
+        }
+        refused(way.api("GET", "/admin/tasks?status=in_progress", f"Bearer {way.alice['IdToken']}"), 403, "forbidden")
+
+
+class TestOthers:
+    def test_a_text_goes_out_once_and_the_sixth_of_a_minute_does_not(self, way: Way) -> None:
+        while 60 - time.time() % 60 < 15:  # all six in one minute
+            time.sleep(0.5)
+        before = way.api.texts()
+        token = f"Bearer {way.machine}"
+
+        def send(number: int) -> Response:
+            body = {"to": f"+1202555010{number}", "message": "Hello"}
+            return way.api("POST", "/sms", token, body, Idempotency_Key=f"text-{number}")
+
+        first = send(0)
+        assert (first.status, first.json["status"]) == (202, "sent")
+        again = send(0)
+        assert (again.json, again.headers["Idempotency-Replayed"]) == (first.json, "true")
+        assert [send(number).status for number in range(1, 5)] == [202] * 4
+        refused(send(5), 429, "too-many-requests")
+        assert way.api.texts() - before == 5
+        refused(way.api("POST", "/sms", token, {"to": "+12025550100", "message": "x"}), 400, "idempotency-key-required")
+
+    @pytest.mark.parametrize("kind", ["IdToken", "AccessToken"])
+    def test_hello_takes_both_kinds_of_token(self, way: Way, kind: str) -> None:
+        answer = way.api("GET", "/hello", f"Bearer {way.alice[kind]}")
+        claims = jwt.decode(way.alice[kind], options={"verify_signature": False})
+        name = claims["cognito:username" if kind == "IdToken" else "username"]
+        assert (answer.status, answer.json) == (200, {"message": "Hello, authenticated user!", "user": name})
+
+    def test_anyone_may_look(self, way: Way) -> None:
+        assert way.api("GET", "/health").json["status"] == "ok"
+        assert way.api("GET", "/openapi.json").json["openapi"] == "3.1.0"
+        page = way.api("GET", "/docs")
+        assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert len(page.body) > 1_000_000
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(("method", "path"), GUARDED)
+    def test_no_wrong_token_opens(self, way: Way, method: str, path: str) -> None:
+        id_token, access_token = way.alice["IdToken"], way.alice["AccessToken"]
+        machine_route, open_to_both = path == "/sms", path == "/hello"
+        wrong = {
+            "none": None,
+            "empty": "",
+            "no token": "Bearer x",
+            "altered": f"Bearer {altered(way.machine if machine_route else id_token)}",
+            "signed by others": f"Bearer {as_nobody_of_the_pool(way.machine if machine_route else id_token)}",
+            "alg none": f"Bearer {jwt.encode(jwt.decode(id_token, options={'verify_signature': False}), '', 'none')}",
+            "expired": f"Bearer {as_nobody_of_the_pool(id_token, exp=1)}",
+        }
+        if not open_to_both:
+            wrong["the user's access token"] = f"Bearer {access_token}"
+        wrong["the other caller's"] = f"Bearer {id_token if machine_route else way.machine}"
+        for token in wrong.values():
+            body: Any = {} if method in {"POST", "PATCH"} else None
+            refused(way.api(method, path, token, body, Idempotency_Key="k"), 401, "unauthorized")
+
+    @pytest.mark.parametrize(("method", "path"), [
+        ("GET", "/nowhere"), ("PUT", "/tasks"), ("POST", "/hello"), ("GET", "/sms"), ("DELETE", "/health"), ("GET", "/admin"),
+    ])  # fmt: skip
+    def test_an_unknown_path_or_method_is_not_found(self, way: Way, method: str, path: str) -> None:
+        refused(way.api(method, path), 404, "not-found")
+        refused(way.api(method, path, "Bearer x"), 404, "not-found")
+
+    def test_head_is_no_method(self, way: Way) -> None:
+        answer = way.api("HEAD", "/health")
+        assert (answer.status, answer.headers["Access-Control-Allow-Origin"] in CORS_ORIGIN) == (404, True)
+
+    @pytest.mark.parametrize("path", [path.replace("{task_id}", "x") for path in app.routes])
+    def test_a_browser_may_ask_first(self, way: Way, path: str) -> None:
+        answer = way.api("OPTIONS", path, Origin="https://app.example.com", Access_Control_Request_Method="GET")
+        assert answer.status == 200
+        assert answer.headers["Access-Control-Allow-Origin"] in CORS_ORIGIN
+        headers = CORS.get_access_control_headers()
+        for name in ("Access-Control-Allow-Headers", "Access-Control-Expose-Headers"):
+            assert answer.headers[name] == headers[name]
+
+    def test_the_gateway_holds_the_refusals_of_the_app(self, way: Way) -> None:
+        origin = way.api("GET", "/health").headers["Access-Control-Allow-Origin"]
+        gateway = way.api.aws.client("apigateway")
+        for kind, wanted in refusals.responses(origin).items():
+            there = gateway.get_gateway_response(restApiId=way.api.api_id, responseType=kind)
+            assert {part: there[part] for part in wanted} == wanted | {"statusCode": str(wanted["statusCode"])}
+
+
+class TestTheStage:
+    def test_it_has_limits_logs_and_traces(self, way: Way) -> None:
+        stage = way.api.aws.client("apigateway").get_stage(restApiId=way.api.api_id, stageName=way.api.stage)
+        limits = json.loads(way.checkout.config_file.read_text())["stages"][way.api.stage]["parameters"]
+        throttles = stage["methodSettings"]["*/*"]
+        assert throttles["throttlingRateLimit"] == float(limits["RequestsPerSecond"])
+        assert throttles["throttlingBurstLimit"] == int(limits["RequestsAtOnce"])
+        assert stage["accessLogSettings"]["destinationArn"].endswith(f":log-group:/aws/apigateway/task-api-{way.api.stage}")
+        assert "$context.requestId" in stage["accessLogSettings"]["format"]
+        assert str(stage["tracingEnabled"]).lower() == "true"
+
+    def test_the_logs_are_kept_as_long_as_the_stage_says(self, way: Way) -> None:
+        wanted = json.loads(way.checkout.config_file.read_text())["stages"][way.api.stage]["parameters"][
+            "LogRetentionInDays"
+        ]
+        groups: Any = way.api.aws.client("logs").describe_log_groups()["logGroups"]
+        kept = {group["logGroupName"]: group.get("retentionInDays") for group in groups}
+        name = f"task-api-{way.api.stage}"
+        ours = (f"/aws/lambda/{name}", f"/aws/lambda/{name}-any_user", f"/aws/apigateway/{name}")
+        assert {group: kept.get(group) for group in ours} == dict.fromkeys(ours, int(wanted))
