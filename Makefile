@@ -9,7 +9,7 @@ export PORT AWS_PORT
 run: .venv/.ready
 	@.venv/bin/python -m local run
 
-test: .venv/.ready
+test: .venv/.ready .venv/lint/.ready
 	@.venv/bin/python -m ruff check
 	@.venv/bin/python -m ruff format --check
 	@.venv/bin/python -m mypy
@@ -29,10 +29,17 @@ package package-terraform deploy destroy: .venv/.ready
 	@test "$(STAGE)" || { echo "Name the stage: make $@ STAGE=dev" >&2; exit 1; }
 	@.venv/bin/python -m local $@ $(STAGE)
 
+.venv/lint/.ready: .venv/.ready requirements-lint.txt
+	@echo "Fetching the pinned linters of templates into .venv/lint (once, about a minute) ..."
+	@.venv/bin/python -m venv --clear .venv/lint
+	@.venv/lint/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-lint.txt
+	@touch $@
+
 lock: .venv/.ready
 	.venv/bin/python -m pip install --quiet uv==0.13.8
 	.venv/bin/python -m uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.txt
 	.venv/bin/python -m uv pip compile pyproject.toml --group dev --upgrade -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-dev.txt
+	.venv/bin/python -m uv pip compile --group pyproject.toml:lint --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-lint.txt
 
 clean:
-	rm -rf .venv .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -48,7 +48,7 @@ from msgspec import structs  # noqa: E402
 import app  # noqa: E402
 from chalicelib import aws, tokens  # noqa: E402 - the settings come first
 from chalicelib.config import settings  # noqa: E402
-from tests import documented  # noqa: E402
+from tests import documented, recorder  # noqa: E402
 from tests.people import Person  # noqa: E402
 
 
@@ -56,7 +56,8 @@ class Watched(Chalice):
     """The app, whose every answer is compared with its document."""
 
     def __call__(self, event: Any, context: Any) -> Any:
-        answer = super().__call__(event, context)
+        with recorder.Answering():
+            answer = super().__call__(event, context)
         if "requestContext" in event:
             method, path = (event["requestContext"][name] for name in ("httpMethod", "resourcePath"))
             documented.fits(method, path, answer["statusCode"], answer["headers"], answer["body"])
@@ -77,6 +78,19 @@ def table_properties() -> dict[str, Any]:
         "SSESpecification",
     }
     return {name: value for name, value in properties.items() if name not in later}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "whole: says something of all other tests; runs after them, and not where some are left out"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put those tests last that say something of all others."""
+    last = [item for item in items if item.get_closest_marker("whole")]
+    everything = not (config.option.keyword or config.option.markexpr) and config.args == config.getini("testpaths")
+    items[:] = [item for item in items if item not in last] + last * everything
 
 
 @pytest.hookimpl(wrapper=True)

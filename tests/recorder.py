@@ -1,0 +1,58 @@
+"""Every call of AWS that the app makes while it answers, as an action of IAM on a resource."""
+
+import threading
+from typing import Any
+
+from chalicelib import aws
+
+SEEN: set[tuple[str, str]] = set()
+
+_IN_A_TRANSACTION = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
+_answering = 0
+_lock = threading.Lock()
+
+
+class Answering:
+    """Records for the length of a block; what a test calls by itself is not the app's."""
+
+    def __enter__(self) -> None:
+        global _answering  # noqa: PLW0603 - the board calls from threads of its own
+        with _lock:
+            _answering += 1
+
+    def __exit__(self, *_: object) -> None:
+        global _answering  # noqa: PLW0603
+        with _lock:
+            _answering -= 1
+
+
+def record(params: dict[str, Any], model: Any, **_: object) -> None:
+    if _answering:
+        service = model.service_model.signing_name
+        SEEN.update((f"{service}:{action}", resource) for action, resource in _resources(model.name, params))
+
+
+def _resources(operation: str, params: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what is asked for (Service Authorization Reference, "Actions, resources, and condition keys")."""
+    if operation == "TransactWriteItems":
+        parts = [(kind, part) for item in params["TransactItems"] for kind, part in item.items()]
+        return [(_IN_A_TRANSACTION[kind], _table(part["TableName"])) for kind, part in parts]
+    if operation == "BatchGetItem":
+        return [(operation, _table(name)) for name in params["RequestItems"]]
+    if operation == "Publish":
+        return [(operation, "not arn:aws:sns:*:*:*" if "PhoneNumber" in params else params["TopicArn"])]
+    index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
+    return [(operation, _table(params["TableName"]) + index)]
+
+
+def _table(name: str) -> str:
+    return f"arn:aws:dynamodb:*:*:table/{name}"
+
+
+for client in (aws.dynamodb, aws.sns):
+    client.meta.events.register("provide-client-params.*.*", record)
