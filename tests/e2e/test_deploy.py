@@ -1,4 +1,4 @@
-"""`make deploy` again, after a fault, and `make destroy`."""
+"""`make deploy` again, after a fault, and `make destroy`, by somebody who may do that and no more."""
 
 import json
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.e2e import aws as e2e
 from tests.e2e import ways
 from tests.e2e.aws import Aws, Checkout
@@ -15,6 +16,17 @@ from tests.e2e.aws import Aws, Checkout
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     folder = tmp_path_factory.mktemp("deploy")
     with e2e.running(folder) as aws:
+        iam = aws.client("iam")
+        iam.create_user(UserName="deployer")
+        policy = json.loads((ROOT / "docs" / "deployer-policy.json").read_text())
+        for statement in policy[
+            "Statement"
+        ]:  # the stand-in shows the actions: it asks some of them of another resource than AWS
+            statement.pop("Condition", None)
+            statement["Resource"] = "*"
+        iam.put_user_policy(UserName="deployer", PolicyName="deployer", PolicyDocument=json.dumps(policy))
+        key = iam.create_access_key(UserName="deployer")["AccessKey"]
+        aws.environment |= {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
         yield Checkout(folder, aws, "dev")
 
 

@@ -225,3 +225,19 @@ class TestTheStage:
         name = f"task-api-{way.api.stage}"
         ours = (f"/aws/lambda/{name}", f"/aws/lambda/{name}-any_user", f"/aws/apigateway/{name}")
         assert {group: kept.get(group) for group in ours} == dict.fromkeys(ours, int(wanted))
+
+    def test_it_is_the_role_that_opens_the_table(self, way: Way) -> None:
+        aws, mine = way.api.aws, f"Bearer {way.alice['IdToken']}"
+        iam, functions = aws.client("iam"), aws.client("lambda")
+        function = functions.get_function_configuration(FunctionName=f"task-api-{way.api.stage}")
+        role = function["Role"].rpartition("/")[2]
+        (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        less = [one for one in document["Statement"] if one["Sid"] != "Table"]
+        put = {"RoleName": role, "PolicyName": name}
+        iam.put_role_policy(**put, PolicyDocument=json.dumps(document | {"Statement": less}))
+        try:
+            refused(way.api("GET", "/tasks", mine), 503, "unavailable")
+        finally:
+            iam.put_role_policy(**put, PolicyDocument=json.dumps(document))
+        assert way.api("GET", "/tasks", mine).status == 200
