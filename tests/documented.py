@@ -15,7 +15,10 @@ import chalicelib
 
 DOCUMENT = json.loads(Path(chalicelib.__file__).with_name("openapi.json").read_text())
 _REGISTRY: Registry[Any] = Registry().with_resource("document", DRAFT202012.create_resource(DOCUMENT))
-_TEMPLATES = {re.compile(re.sub("{.*?}", "[^/]+", path)): methods for path, methods in DOCUMENT["paths"].items()}
+_TEMPLATES = {path: re.compile(re.sub("{.*?}", "[^/]+", path)) for path in DOCUMENT["paths"]}
+SEEN: set[tuple[str, str, str]] = set()
+"""Each route with each answer that it has given: a problem by its type, another by its status."""
+
 _HEADERS = {name.lower() for name in DOCUMENT["components"]["headers"]}
 
 
@@ -23,9 +26,10 @@ def fits(method: str, path: str, status: int, headers: Mapping[str, str], body: 
     """Fail unless the document tells of such an answer: its status, its headers, its type and each member of its body."""
     if method == "OPTIONS":
         return  # a preflight, which the gateway answers
-    methods = next((methods for template, methods in _TEMPLATES.items() if template.fullmatch(path)), None)
+    template = next((name for name, pattern in _TEMPLATES.items() if pattern.fullmatch(path)), "")
+    methods: dict[str, Any] = DOCUMENT["paths"].get(template, {})
     here = f"{method} {path} answered {status}"
-    if methods is None or method.lower() not in methods:
+    if method.lower() not in methods:
         name = {404: "NotFound", 405: "MethodNotAllowed"}[status]
         has_the_shape({"$ref": f"#/components/schemas/{name}"}, body, here)
         return
@@ -42,6 +46,7 @@ def fits(method: str, path: str, status: int, headers: Mapping[str, str], body: 
     if "content" not in told:
         assert body == "", f"{here} with a body"
         return
+    SEEN.add((method, template, json.loads(body)["type"] if status >= 400 else str(status)))
     ((media_type, content),) = told["content"].items()
     assert given["content-type"].partition(";")[0] == media_type, here
     if media_type != "text/html":

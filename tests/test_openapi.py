@@ -96,6 +96,41 @@ def test_a_header_that_is_missing_or_unheard_of_is_found(alice: Person, header: 
         documented.fits("POST", "/tasks", 201, answer.headers | {"Retry-After": "1"}, answer.body.decode())
 
 
+@pytest.mark.whole
+def test_nothing_is_told_that_no_route_answers() -> None:
+    of_the_gateway = {"forbidden", "too-many-requests", "internal", "unavailable"}  # which may stand in front of any route
+    told = set()
+    for path, method in OPERATIONS:
+        for status, answer in DOCUMENT["paths"][path][method]["responses"].items():
+            content = documented.resolved(answer).get("content", {})
+            slugs = content.get("application/problem+json", {}).get("examples", {})
+            names = (
+                {f"urn:problem:{slug}" for slug in slugs.keys() - of_the_gateway}
+                if slugs
+                else {status}
+                if content
+                else set()
+            )
+            told |= {(method.upper(), path, name) for name in names}
+    assert told - documented.SEEN == set()
+
+
+@pytest.mark.parametrize(("body", "media_type", "problem"), [
+    (b"{" + b" " * 70_000 + b"}", "application/json", (413, "payload-too-large")),
+    (b"{}", "text/plain", (415, "unsupported-media-type")),
+])  # fmt: skip
+def test_every_route_with_a_body_reads_it_alike(
+    alice: Person, machine: Person, body: bytes, media_type: str, problem: tuple[int, str]
+) -> None:
+    task = alice.creates()
+    for who, method, path in (
+        (alice, "POST", "/tasks"),
+        (alice, "PATCH", f"/tasks/{task['task_id']}"),
+        (machine, "POST", "/sms"),
+    ):
+        assert who(method, path, body, Content_Type=media_type, Idempotency_Key="k").problem == problem
+
+
 class TestThePage:
     def test_it_may_load_its_own_parts_and_the_document_and_nothing_else(self, nobody: Person) -> None:
         answer = nobody("GET", "/docs")
