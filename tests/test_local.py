@@ -102,6 +102,19 @@ class TestTheWholeRound:
             cursor = f"&cursor={page['next_cursor']}"
         assert seen == (list("0123456") if query else list("6543210"))
 
+    def test_the_board_shows_the_tasks_of_all(self, stand: Stand, carol: str) -> None:
+        created = [
+            stand("POST", "/tasks", carol, {"title": str(i), "status": "in_progress"}).json["task_id"] for i in range(5)
+        ]
+        seen, cursor = [], ""
+        while cursor is not None:
+            query = f"status=in_progress&limit=2{cursor and f'&cursor={cursor}'}"
+            page = stand("GET", f"/admin/tasks?{query}", stand.token("admin"))
+            assert page.status == 200
+            seen += [task["task_id"] for task in page.json["tasks"]]
+            cursor = page.json["next_cursor"]
+        assert [task_id for task_id in seen if task_id in created] == created
+
     def test_of_many_writers_with_one_tag_one_wins(self, stand: Stand, carol: str) -> None:
         path = stand("POST", "/tasks", carol, {"title": "T"}).headers["Location"]
         with ThreadPoolExecutor(16) as many:
