@@ -241,3 +241,28 @@ class TestTheStage:
         finally:
             iam.put_role_policy(**put, PolicyDocument=json.dumps(document))
         assert way.api("GET", "/tasks", mine).status == 200
+
+    def test_who_calls_too_often_is_told_when_to_come_back(self, way: Way) -> None:
+        def limit(rate: str, burst: str) -> None:
+            changes = {"/*/*/throttling/rateLimit": rate, "/*/*/throttling/burstLimit": burst}
+            operations = [{"op": "replace", "path": path, "value": value} for path, value in changes.items()]
+            stage = {"restApiId": way.api.api_id, "stageName": way.api.stage}
+            way.api.aws.client("apigateway").update_stage(**stage, patchOperations=operations)
+
+        chosen = json.loads(way.checkout.config_file.read_text())["stages"][way.api.stage]["parameters"]
+        limit("0.01", "1")
+        try:
+            answers = [way.api("GET", "/health") for _ in range(3)]
+        finally:
+            limit(chosen["RequestsPerSecond"], chosen["RequestsAtOnce"])
+        refused(answers[-1], 429, "too-many-requests")
+
+    def test_an_authorizer_that_fails_is_no_refusal(self, way: Way) -> None:
+        functions = way.api.aws.client("lambda")
+        name = {"FunctionName": f"task-api-{way.api.stage}-any_user"}
+        functions.update_function_configuration(**name, Handler="app.nobody")
+        try:
+            refused(way.api("GET", "/hello", f"Bearer {way.alice['IdToken']}"), 503, "unavailable")
+        finally:
+            functions.update_function_configuration(**name, Handler="app.any_user")
+        assert way.api("GET", "/hello", f"Bearer {way.alice['IdToken']}").status == 200
