@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local import packaging, refusals, stack, template
 from local.environment import CONFIG, ROOT, LocalError, stages
 
+_DEPLOYED = ROOT / ".chalice" / "deployed"
 _LOGS_ROLE = "task-api-gateway-logs"
 _LOGS_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 _PAUSE = 3  # seconds: API Gateway takes two gateway responses a second
@@ -23,6 +24,7 @@ _TRIES = 20
 def deploy(stage: str) -> None:
     """Deploy a stage, or bring it up to date; what is there already stays as it is. Raises LocalError."""
     _check(stage)
+    _DEPLOYED.mkdir(exist_ok=True)
     with _step(stage, "Finding out who you are on AWS"):
         print(f"Account {boto3.client('sts').get_caller_identity()['Account']}, region {boto3.Session().region_name}.")
     with _step(stage, "Table, users, clients, logs and alarms (CloudFormation)"):
@@ -31,8 +33,7 @@ def deploy(stage: str) -> None:
     with _step(stage, "A role with which API Gateway may write logs, once for each account and region"):
         _let_the_gateway_log()
     with _step(stage, "Functions and API (chalice deploy)"):
-        shutil.rmtree(ROOT / ".chalice" / "deployments", ignore_errors=True)  # Chalice would take a stale one for new
-        packaging.chalice(ROOT, "deploy", "--stage", stage)
+        _chalice("deploy", stage)
     api = _api(stage)
     with _step(stage, "Refusals, limits, logs and traces of the API, which Chalice cannot set"):
         _finish(api, stage)
@@ -47,9 +48,9 @@ def destroy(stage: str) -> None:
     if sys.stdin.readline().strip() != stage:
         message = "Nothing was deleted."
         raise LocalError(message)
-    if (ROOT / ".chalice" / "deployed" / f"{stage}.json").exists():
+    if (_DEPLOYED / f"{stage}.json").exists():
         with _step(stage, "Functions and API (chalice delete)", "destroy"):
-            packaging.chalice(ROOT, "delete", "--stage", stage)
+            _chalice("delete", stage)
     with _step(stage, "Table, users, clients, logs and alarms (CloudFormation)", "destroy"):
         kept = _delete_stack(stage)
     _remember(stage, dict.fromkeys(kept))
@@ -87,6 +88,16 @@ def _remember(stage: str, settings: Mapping[str, str | None]) -> None:
         print(f"The settings of stage {stage} in .chalice/config.json have changed: commit them.")
 
 
+def _chalice(command: str, stage: str) -> None:
+    """Run Chalice on what is shipped alone, and keep what it then knows of the stage."""
+    with packaging.shipped(stage) as folder:
+        shutil.copytree(_DEPLOYED, folder / ".chalice" / "deployed", dirs_exist_ok=True)
+        try:
+            packaging.chalice(folder, command, "--stage", stage)
+        finally:
+            shutil.copytree(folder / ".chalice" / "deployed", _DEPLOYED, dirs_exist_ok=True)
+
+
 def _let_the_gateway_log() -> None:
     gateway: Any = boto3.client("apigateway")
     if gateway.get_account().get("cloudwatchRoleArn"):
@@ -104,7 +115,7 @@ def _let_the_gateway_log() -> None:
 
 
 def _api(stage: str) -> dict[str, Any]:
-    deployed = json.loads((ROOT / ".chalice" / "deployed" / f"{stage}.json").read_text())["resources"]
+    deployed = json.loads((_DEPLOYED / f"{stage}.json").read_text())["resources"]
     found: dict[str, Any] = next(resource for resource in deployed if resource["resource_type"] == "rest_api")
     return found
 

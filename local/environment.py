@@ -85,6 +85,13 @@ def described(stage: str) -> dict[str, str]:
     return deployed | variables | {"AWS_DEFAULT_REGION": boto3.Session().region_name or "us-east-1"}
 
 
+def require_region() -> None:
+    """Raise LocalError where nobody has said to which region of AWS to go."""
+    if not boto3.Session().region_name:
+        message = "No region of AWS is set. Set one, such as: export AWS_DEFAULT_REGION=eu-central-1"
+        raise LocalError(message)
+
+
 def describe(stage: str) -> None:
     """Set these settings here; raises LocalError."""
     os.environ.update(described(stage))

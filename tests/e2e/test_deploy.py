@@ -45,6 +45,15 @@ def there(aws: Aws) -> dict[str, Any]:
     }
 
 
+def test_a_region_is_never_guessed(checkout: Checkout) -> None:
+    region = checkout.aws.environment.pop("AWS_DEFAULT_REGION")
+    done = checkout.local("deploy", check=False)
+    checkout.aws.environment["AWS_DEFAULT_REGION"] = region
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("No region of AWS is set.")
+    assert there(checkout.aws)["stacks"] == []
+
+
 def test_a_step_that_breaks_says_which_and_how_to_go_on(checkout: Checkout) -> None:
     policy = checkout.folder / ".chalice" / "policy-dev.json"
     policy.rename(policy.with_suffix(".away"))
