@@ -15,6 +15,7 @@ _create_stage = provisioners._RESOURCE_HANDLERS["AWS::ApiGateway::Stage"]["creat
 _import_operation = gateway._import_operation
 _import_rest_api = gateway._import_rest_api
 _handle_request = gateway.handle_request
+_apply_patch = gateway._apply_patch
 
 
 def import_operation(api_id: str, resource_id: str, method: str, operation: dict[str, Any], *rest: Any) -> None:
@@ -54,6 +55,20 @@ def overwrite_rest_api(api_id: str, spec: dict[str, Any]) -> Any:
     return gateway._v1_response(gateway._rest_api_view(gateway._rest_apis[api_id]))
 
 
+def apply_patch(obj: dict[str, Any], operations: list[dict[str, Any]]) -> Any:
+    """Know that the binary types are a list, each under a path of its own, where ministack puts an object in its place."""
+    others = []
+    for operation in operations:
+        _, name, *key = operation["path"].split("/")
+        if name == "binaryMediaTypes" and key:
+            kind = gateway._decode_json_pointer_token(key[0])
+            rest = [there for there in obj[name] if there != kind]
+            obj[name] = rest if operation["op"] == "remove" else [*rest, kind]
+        else:
+            others.append(operation)
+    return _apply_patch(obj, others)
+
+
 async def handle_request(method: str, path: str, headers: Any, body: bytes, query_params: dict[str, Any]) -> Any:
     """Know ImportRestApi and PutRestApi, which ministack takes for CreateRestApi and for nothing."""
     parts = path.strip("/").split("/")
@@ -75,6 +90,7 @@ def create_stage(logical_id: str, properties: dict[str, Any], stack_name: str) -
 
 
 provisioners._RESOURCE_HANDLERS["AWS::ApiGateway::Stage"]["create"] = create_stage
+gateway._apply_patch = apply_patch
 gateway._import_operation = import_operation
 gateway._import_rest_api = import_rest_api
 gateway.handle_request = handle_request

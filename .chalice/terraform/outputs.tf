@@ -1,0 +1,40 @@
+output "api_url" {
+  description = "Where the API answers; try /health."
+  value       = aws_api_gateway_stage.api.invoke_url
+}
+
+output "rest_api_id" {
+  description = "The id of the API in API Gateway."
+  value       = aws_api_gateway_rest_api.rest_api.id
+}
+
+output "table_name" {
+  description = "TABLE_NAME in the settings of the functions."
+  value       = aws_dynamodb_table.tasks.name
+}
+
+output "user_pool_arn" {
+  description = "USER_POOL_ARN in the settings of the functions."
+  value       = aws_cognito_user_pool.users.arn
+}
+
+output "web_client_id" {
+  description = "WEB_CLIENT_ID in the settings of the functions."
+  value       = aws_cognito_user_pool_client.web.id
+}
+
+output "machine_client_id" {
+  description = "MACHINE_CLIENT_IDS in the settings of the functions."
+  value       = aws_cognito_user_pool_client.machine.id
+}
+
+output "machine_client_secret" {
+  description = "The secret with which that client gets its tokens."
+  value       = aws_cognito_user_pool_client.machine.client_secret
+  sensitive   = true
+}
+
+output "token_url" {
+  description = "Where a machine gets its token."
+  value       = "https://${aws_cognito_user_pool_domain.users.domain}.auth.${data.aws_region.current.id}.amazoncognito.com/oauth2/token"
+}

@@ -1,0 +1,28 @@
+# The definition of the API, chalice.tf.json, holds its authorizers, the refusals of the gateway and the TLS policy.
+# They are no resources of their own (aws_api_gateway_gateway_response): Terraform writes the definition with PutRestApi
+# in the mode overwrite, which takes away whatever stands beside it, and a change of such a resource deploys nothing.
+
+resource "aws_api_gateway_stage" "api" {
+  rest_api_id          = aws_api_gateway_rest_api.rest_api.id
+  deployment_id        = aws_api_gateway_deployment.rest_api.id
+  stage_name           = local.stage
+  xray_tracing_enabled = true
+
+  access_log_settings {
+    destination_arn = aws_cloudwatch_log_group.access.arn
+    format          = local.access_log_format
+  }
+
+  depends_on = [aws_api_gateway_account.logs] # a stage with a log waits for the role, if that is made here
+}
+
+resource "aws_api_gateway_method_settings" "all" {
+  rest_api_id = aws_api_gateway_rest_api.rest_api.id
+  stage_name  = aws_api_gateway_stage.api.stage_name
+  method_path = "*/*"
+
+  settings {
+    throttling_rate_limit  = var.requests_per_second
+    throttling_burst_limit = var.requests_at_once
+  }
+}

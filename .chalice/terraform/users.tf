@@ -1,0 +1,93 @@
+resource "aws_cognito_user_pool" "users" {
+  name                     = local.name
+  deletion_protection      = var.deletion_protection ? "ACTIVE" : "INACTIVE" # prevent_destroy takes no variable
+  username_attributes      = ["email"]
+  auto_verified_attributes = ["email"]
+  mfa_configuration        = "OPTIONAL"
+
+  software_token_mfa_configuration {
+    enabled = true
+  }
+
+  username_configuration {
+    case_sensitive = false
+  }
+
+  account_recovery_setting {
+    recovery_mechanism {
+      name     = "verified_email"
+      priority = 1
+    }
+  }
+
+  password_policy {
+    minimum_length    = 10
+    require_uppercase = true
+    require_lowercase = true
+    require_numbers   = true
+    require_symbols   = false
+  }
+}
+
+resource "aws_cognito_user_group" "admin" {
+  user_pool_id = aws_cognito_user_pool.users.id
+  name         = "admin"
+  description  = "May read the board of all tasks."
+}
+
+resource "aws_cognito_user_pool_domain" "users" {
+  user_pool_id = aws_cognito_user_pool.users.id
+  domain       = var.domain_prefix
+}
+
+resource "aws_cognito_user_pool_client" "web" {
+  user_pool_id = aws_cognito_user_pool.users.id
+  name         = "web"
+
+  generate_secret                      = false
+  explicit_auth_flows                  = ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+  supported_identity_providers         = ["COGNITO"]
+  allowed_oauth_flows_user_pool_client = true
+  allowed_oauth_flows                  = ["code"]
+  allowed_oauth_scopes                 = ["openid", "email", "profile"]
+  callback_urls                        = var.callback_urls
+  prevent_user_existence_errors        = "ENABLED"
+  enable_token_revocation              = true
+  id_token_validity                    = 60
+  access_token_validity                = 60
+  refresh_token_validity               = 30
+
+  token_validity_units {
+    id_token      = "minutes"
+    access_token  = "minutes"
+    refresh_token = "days"
+  }
+}
+
+resource "aws_cognito_resource_server" "api" {
+  user_pool_id = aws_cognito_user_pool.users.id
+  identifier   = "task-api"
+  name         = "Task API"
+
+  scope {
+    scope_name        = "sms"
+    scope_description = "Send text messages."
+  }
+}
+
+resource "aws_cognito_user_pool_client" "machine" {
+  user_pool_id = aws_cognito_user_pool.users.id
+  name         = "machine"
+
+  generate_secret                      = true # stands in the state of Terraform: see README.md
+  explicit_auth_flows                  = []
+  allowed_oauth_flows_user_pool_client = true
+  allowed_oauth_flows                  = ["client_credentials"]
+  allowed_oauth_scopes                 = aws_cognito_resource_server.api.scope_identifiers
+  enable_token_revocation              = true
+  access_token_validity                = 60
+
+  token_validity_units {
+    access_token = "minutes"
+  }
+}
