@@ -115,21 +115,24 @@ def _variables(wanted: dict[str, Any]) -> dict[str, Any]:
 def _variable(name: str, parameter: dict[str, Any]) -> dict[str, Any]:
     default = parameter["Default"]
     found: dict[str, Any] = {"description": parameter["Description"], "nullable": False}
-    rules = []
+    rules = {}
     if parameter["Type"] == "CommaDelimitedList":
         return found | {"type": "list(string)", "default": default.split(",")}
     if parameter.get("AllowedValues") == ["true", "false"]:
         return found | {"type": "bool", "default": default == "true"}
     if "AllowedValues" in parameter:
-        rules.append(f"contains({json.dumps(parameter['AllowedValues'])}, var.{name})")
+        allowed = ", ".join(map(str, parameter["AllowedValues"]))
+        rules[f"contains([{allowed}], var.{name})"] = f"one of {allowed}"
     if "AllowedPattern" in parameter:
         whole = f"^(?:{parameter['AllowedPattern']})$"
-        rules.append(f"can(regex({json.dumps(whole)}, var.{name}))")
+        rules[f"can(regex({json.dumps(whole)}, var.{name}))"] = f"of the form {parameter['AllowedPattern']}"
     if "MinValue" in parameter:
-        rules.append(f"var.{name} >= {parameter['MinValue']}")
+        rules[f"var.{name} >= {parameter['MinValue']}"] = f"{parameter['MinValue']} or more"
     found |= {"type": parameter["Type"].lower(), "default": default}
     if rules:
-        found["validation"] = [{"condition": f"${{{rule}}}", "error_message": parameter["Description"]} for rule in rules]
+        found["validation"] = [
+            {"condition": f"${{{rule}}}", "error_message": f"It has to be {told}."} for rule, told in rules.items()
+        ]
     return found
 
 

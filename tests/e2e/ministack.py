@@ -5,10 +5,11 @@ Each change is what AWS does and ministack leaves out; none makes it more lenien
 
 import json
 from typing import Any
+from xml.sax.saxutils import escape
 
 from ministack.app import main
 from ministack.services import apigateway_v1 as gateway
-from ministack.services import lambda_svc
+from ministack.services import cloudwatch, lambda_svc
 from ministack.services.cloudformation import provisioners
 
 _create_stage = provisioners._RESOURCE_HANDLERS["AWS::ApiGateway::Stage"]["create"]
@@ -16,6 +17,7 @@ _import_operation = gateway._import_operation
 _import_rest_api = gateway._import_rest_api
 _handle_request = gateway.handle_request
 _apply_patch = gateway._apply_patch
+_describe_alarms = cloudwatch._describe_alarms
 
 
 def import_operation(api_id: str, resource_id: str, method: str, operation: dict[str, Any], *rest: Any) -> None:
@@ -89,6 +91,31 @@ def create_stage(logical_id: str, properties: dict[str, Any], stack_name: str) -
     return created
 
 
+def describe_alarms(params: dict[str, Any], sent: Any, *otherwise_encoded: bool) -> Any:
+    """Tell all of an alarm in XML too, of which ministack tells a part there; Terraform asks in XML, boto3 does not."""
+    if any(otherwise_encoded):
+        return _describe_alarms(params, sent, *otherwise_encoded)
+    names = [values[0] for key, values in params.items() if key.startswith("AlarmNames.member.")]
+    alarms = json.loads(_describe_alarms({}, {"AlarmNames": names}, is_cbor=False, is_json=True)[2])["MetricAlarms"]
+    for alarm in alarms:
+        alarm |= {name: cloudwatch._ts_iso(alarm[name]) for name in alarm if name.endswith("Timestamp")}
+        if alarm["ExtendedStatistic"]:
+            del alarm["Statistic"]  # an alarm has one of the two
+    return cloudwatch._xml(
+        200, "DescribeAlarmsResponse", f"<DescribeAlarmsResult>{xml({'MetricAlarms': alarms})}</DescribeAlarmsResult>"
+    )
+
+
+def xml(value: Any) -> str:
+    """Return a value as the Query protocol writes it."""
+    if isinstance(value, dict):
+        return "".join(f"<{name}>{xml(part)}</{name}>" for name, part in value.items() if part is not None)
+    if isinstance(value, list):
+        return "".join(f"<member>{xml(part)}</member>" for part in value)
+    return escape(str(value).lower() if isinstance(value, bool) else str(value))
+
+
+cloudwatch._describe_alarms = describe_alarms
 provisioners._RESOURCE_HANDLERS["AWS::ApiGateway::Stage"]["create"] = create_stage
 gateway._apply_patch = apply_patch
 gateway._import_operation = import_operation

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.aws import Aws, Checkout, Deployed
+from tests.e2e.terraform import Module
 
 SETTINGS = {
     "TableName": "TABLE_NAME",
@@ -65,4 +66,14 @@ def found(checkout: Checkout, aws: Aws) -> Deployed:
     return Deployed(aws, api["rest_api_id"], "dev", {name: variables[name] for name in SETTINGS.values()})
 
 
-WAYS = {"package": package, "deploy": deploy}
+def terraform(folder: Path, aws: Aws) -> tuple[Checkout, Deployed]:
+    """`make package-terraform`, then what a team does with the module."""
+    checkout = Checkout(folder, aws, "prod")
+    checkout.local("package-terraform")
+    module = Module(checkout.folder / "dist" / "prod-terraform", aws)
+    module.choose(gateway_logs_role=True)
+    module.apply()
+    return checkout, module.deployed()
+
+
+WAYS = {"package": package, "deploy": deploy, "terraform": terraform}
