@@ -1,0 +1,152 @@
+"""`make package-terraform`: what Terraform makes of it, and that it is what CloudFormation makes of the template."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local import refusals, template
+from local.terraform import snake
+from tests.conftest import ROOT
+from tests.e2e import aws as e2e
+from tests.e2e.aws import Checkout
+from tests.e2e.sameness import ALL, TYPES, differing, in_terraform, resolved
+from tests.e2e.terraform import Module
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Module]:
+    """Give a stage with all that may be chosen."""
+    folder = tmp_path_factory.mktemp("terraform")
+    with e2e.running(folder) as aws:
+        checkout = Checkout(folder, aws, "prod")
+        checkout.local("package-terraform")
+        anything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+        aws.client("iam").create_policy(PolicyName="boundary", PolicyDocument=json.dumps(anything))
+        module = Module(checkout.folder / "dist" / "prod-terraform", aws)
+        module.choose(**{snake(name): {"true": True}.get(value, value) for name, value in ALL.items()})
+        module.apply()
+        yield module
+
+
+@pytest.fixture(scope="module")
+def resources(module: Module) -> list[dict[str, Any]]:
+    return module.shown()
+
+
+def test_it_is_formatted_and_valid(module: Module) -> None:
+    module("fmt", "-check", "-diff", str(ROOT / ".chalice" / "terraform"))
+    told = json.loads(module("validate", "-json"))
+    assert (told["valid"], told["warning_count"], told["diagnostics"]) == (True, 0, [])
+
+
+def test_what_is_applied_is_what_was_meant(module: Module) -> None:
+    assert "No changes." in module("plan", "-detailed-exitcode", "-input=false")
+
+
+def test_every_output_of_the_template_is_one_and_the_secret_is_not_shown(module: Module) -> None:
+    outputs = module.outputs()
+    written = (module.folder / "outputs.tf").read_text()
+    for name, output in template.merge("prod")["Outputs"].items():
+        assert snake(name) in outputs
+        assert output["Description"] in written
+    assert [name for name, output in outputs.items() if output["sensitive"]] == ["machine_client_secret"]
+    assert outputs["token_url"]["value"] == "https://task-api-prod.auth.us-east-1.amazoncognito.com/oauth2/token"
+    assert written.count("output ") == written.count("description ") == len(outputs)
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("domain_prefix", "-tasks"), ("web_origin", "*"), ("log_retention_in_days", 8), ("reserved_concurrency", "many"), ("requests_per_second", 0),
+])  # fmt: skip
+def test_a_wrong_variable_is_refused_before_anything_is_done(module: Module, name: str, value: object) -> None:
+    assert "It has to be" in module("plan", "-input=false", f"-var={name}={value}", status=1)
+
+
+class TestTheApi:
+    def test_its_settings_are_those_of_the_template(self, resources: list[dict[str, Any]]) -> None:
+        functions = of_type(resources, "aws_lambda_function")
+        assert {function["function_name"] for function in functions} == {"task-api-prod", "task-api-prod-any_user"}
+        for function in functions:
+            assert function["kms_key_arn"] == ALL["KmsKeyArn"]
+            assert function["reserved_concurrent_executions"] == int(ALL["ReservedConcurrency"])
+            variables = function["environment"][0]["variables"]
+            assert variables["TABLE_NAME"] == "task-api-prod"
+            assert [variables["MACHINE_CLIENT_IDS"], variables["WEB_CLIENT_ID"]] == sorted_ids(resources)
+        assert {role["permissions_boundary"] for role in of_type(resources, "aws_iam_role")} == {
+            ALL["PermissionsBoundaryArn"]
+        }
+
+    def test_its_definition_names_this_pool_this_client_and_every_refusal(self, resources: list[dict[str, Any]]) -> None:
+        (api,) = of_type(resources, "aws_api_gateway_rest_api")
+        (pool,) = of_type(resources, "aws_cognito_user_pool")
+        definition = json.loads(api["body"])
+        schemes = {
+            name: scheme["x-amazon-apigateway-authorizer"] for name, scheme in definition["securityDefinitions"].items()
+        }
+        for name in ("users", "machines"):
+            assert schemes[name]["providerARNs"] == [pool["arn"]]
+        assert schemes["users"]["identityValidationExpression"] == f"^{sorted_ids(resources)[1]}$"
+        assert "identityValidationExpression" not in schemes["machines"]
+        origin = "https://app.example.com"
+        assert definition["x-amazon-apigateway-gateway-responses"] == refusals.responses(origin)
+        assert definition["x-amazon-apigateway-security-policy"] == template.TLS
+        for path in definition["paths"].values():
+            answer = path["options"]["x-amazon-apigateway-integration"]["responses"]["default"]["responseParameters"]
+            assert answer["method.response.header.Access-Control-Allow-Origin"] == f"'{origin}'"
+
+    def test_another_origin_is_deployed_with_one_apply(self, module: Module) -> None:
+        module.choose(web_origin="https://other.example.com")
+        module.apply()
+        api = module.deployed()
+        for method, path in (("GET", "/health"), ("OPTIONS", "/tasks"), ("GET", "/nowhere")):
+            assert api(method, path).headers["Access-Control-Allow-Origin"] == "https://other.example.com"
+        assert "No changes." in module("plan", "-detailed-exitcode", "-input=false")
+
+
+KEPT = template.kept()["Resources"]
+
+
+class TestWhatIsKept:
+    @pytest.mark.parametrize("name", KEPT)
+    def test_it_is_what_the_template_has(self, resources: list[dict[str, Any]], name: str) -> None:
+        wanted = in_terraform(KEPT[name]["Type"], resolved(KEPT[name]["Properties"]))
+        differences = [differing(wanted, there) for there in of_type(resources, TYPES[KEPT[name]["Type"]])]
+        assert min(differences, key=len) == []
+
+    def test_there_is_nothing_else(self, resources: list[dict[str, Any]]) -> None:
+        for kind, ours in TYPES.items():
+            wanted = [resource for resource in KEPT.values() if resource["Type"] == kind]
+            assert len(of_type(resources, ours)) == len(wanted), kind
+
+    def test_a_stage_that_chooses_nothing_pays_for_nothing(self, module: Module) -> None:
+        nothing = ("alarm_topic_arn=", "dashboard=false", "gateway_logs_role=false", "kms_key_arn=", "reserved_concurrency=")
+        plan = module("plan", "-input=false", "-refresh=false", "-out=plan", *(f"-var={choice}" for choice in nothing))
+        assert plan.count("will be destroyed") == 6 + 1 + 3  # alarms, dashboard, role
+        planned = json.loads(module("show", "-json", "plan"))["planned_values"]["root_module"]["resources"]
+        assert {function["reserved_concurrent_executions"] for function in of_type(planned, "aws_lambda_function")} == {-1}
+        (table,) = of_type(planned, "aws_dynamodb_table")
+        assert table["server_side_encryption"][0]["enabled"] is False
+
+
+def test_what_is_protected_stays_until_it_no_longer_is(module: Module) -> None:
+    aws = module.aws
+    assert aws
+    assert "deletion protection" in module("destroy", "-auto-approve", status=1).lower()
+    assert aws.client("dynamodb").list_tables()["TableNames"] == ["task-api-prod"]
+    module.choose(deletion_protection=False)
+    module.apply()
+    module("destroy", "-auto-approve")
+    assert aws.client("dynamodb").list_tables()["TableNames"] == []
+    assert aws.client("apigateway").get_rest_apis()["items"] == []
+    assert aws.client("logs").describe_log_groups()["logGroups"] == []
+
+
+def of_type(resources: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [resource["values"] for resource in resources if resource["type"] == kind]
+
+
+def sorted_ids(resources: list[dict[str, Any]]) -> list[str]:
+    """Return the ids of the clients: the machine, the web."""
+    clients = sorted(of_type(resources, "aws_cognito_user_pool_client"), key=lambda client: str(client["name"]))
+    return [client["id"] for client in clients]
