@@ -28,13 +28,15 @@ _LOGS = {"api_handler": "api", "any_user": "authorizer"}
 
 
 def package(stage: str, out: Path, **changes: object) -> None:
-    """Write the module; the same commit gives the same bytes. Changes are those of the stage. Raises LocalError."""
+    """Write the module; the same commit gives the same bytes. Changes are those of the stage. Raises LocalError.
+
+    What else is in the folder stays: the state of Terraform may be.
+    """
     with packaging.shipped(stage, **changes) as folder:
         built = folder.parent / "built"
         arguments = ("package", "--pkg-format", "terraform", "--stage", stage, str(built))
         packaging.chalice(folder, *arguments, environment=described(stage))
-        shutil.rmtree(out, ignore_errors=True)  # Terraform reads every file there, also one that has since been renamed
-        shutil.copytree(_WRITTEN, out)
+        shutil.copytree(_WRITTEN, out, dirs_exist_ok=True)
         shutil.copy(built / "deployment.zip", out / "deployment.zip")
         generated = json.loads((built / "chalice.tf.json").read_text())
     wanted = template.merge(stage)

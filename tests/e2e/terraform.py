@@ -59,8 +59,12 @@ class Module:
         known = json.loads(chosen.read_text()) if chosen.exists() else {}
         chosen.write_text(json.dumps(known | variables))
 
-    def apply(self) -> None:
-        self("apply", "-auto-approve", "-input=false")
+    def apply(self, *arguments: str) -> None:
+        self("apply", "-auto-approve", "-input=false", *arguments)
+
+    def is_clean(self) -> bool:
+        """Ask whether an apply would change nothing."""
+        return "No changes." in self("plan", "-detailed-exitcode", "-input=false")
 
     def shown(self) -> list[dict[str, Any]]:
         """Return the resources that there are, as Terraform knows them."""
