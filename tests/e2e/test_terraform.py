@@ -14,12 +14,13 @@ from tests.conftest import ROOT
 from tests.e2e import aws as e2e
 from tests.e2e.aws import Checkout
 from tests.e2e.sameness import ALL, TYPES, differing, in_terraform, resolved
-from tests.e2e.terraform import Module
+from tests.e2e.terraform import Module, plugins
 from tests.stand import clean_environment
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    plugins()  # without which nothing needs to be packaged
     folder = tmp_path_factory.mktemp("terraform")
     with e2e.running(folder) as aws:
         checkout = Checkout(folder, aws, "prod")

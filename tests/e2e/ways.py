@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.aws import Aws, Checkout, Deployed
-from tests.e2e.terraform import Module
+from tests.e2e.terraform import Module, plugins
 
 SETTINGS = {
     "TableName": "TABLE_NAME",
@@ -68,6 +68,7 @@ def found(checkout: Checkout, aws: Aws) -> Deployed:
 
 def terraform(folder: Path, aws: Aws) -> tuple[Checkout, Deployed]:
     """`make package-terraform`, then what a team does with the module."""
+    plugins()  # without which nothing needs to be packaged
     checkout = Checkout(folder, aws, "prod")
     checkout.local("package-terraform")
     module = Module(checkout.folder / "dist" / "prod-terraform", aws)
