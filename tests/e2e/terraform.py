@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.aws import Aws, Deployed
 from tests.stand import clean_environment
 
-_PROVIDER = "registry.terraform.io/hashicorp/aws"
+_PROVIDER = "*/hashicorp/aws"
 _USUAL = ("~/.terraform.d/plugins", "/usr/local/share/terraform/plugins", "/usr/share/terraform/plugins", "/opt/tf-plugins")
 _OUTPUTS = {
     "TABLE_NAME": "table_name",
@@ -29,7 +29,7 @@ def plugins() -> Path:
     """Return the folder with the provider, as the command line of Terraform is configured, or a usual one; else skip."""
     config = Path(os.environ.get("TF_CLI_CONFIG_FILE", "~/.terraformrc")).expanduser()
     named = re.findall(r'(?:path|plugin_cache_dir)\s*=\s*"([^"]+)"', config.read_text()) if config.is_file() else []
-    found = [folder for name in (*named, *_USUAL) if (folder := Path(name).expanduser()).joinpath(_PROVIDER).is_dir()]
+    found = [folder for name in (*named, *_USUAL) if list((folder := Path(name).expanduser()).glob(_PROVIDER))]
     if not found or shutil.which("terraform") is None:
         pytest.skip("Terraform or its AWS provider is not there: `terraform providers mirror` fetches it to a plugin folder")
     return found[0]

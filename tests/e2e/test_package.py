@@ -67,11 +67,13 @@ def translated(template: Any) -> Any:
     )
 
 
-def run(tool: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+def run(tool: str, *arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     if not (LINTERS / tool).exists():
         pytest.skip(f"{tool} is not there; `make test` fetches it")
     command = [str(LINTERS / tool), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, check=False, text=True, env=clean_environment(), timeout=120)
+    return subprocess.run(
+        command, capture_output=True, check=False, text=True, cwd=cwd, env=clean_environment(), timeout=120
+    )
 
 
 class TestTheTemplate:
@@ -82,7 +84,10 @@ class TestTheTemplate:
 
     def test_checkov_finds_nothing_but_the_named_skips(self, prod: Path, expanded: Path) -> None:
         for path in (prod / "template.json", expanded):
-            done = run("checkov", "-f", path, "--framework", "cloudformation", "--skip-download", "-o", "json")
+            # From its folder: checkov puts the path into what it reads, and takes one of the right length for a secret.
+            done = run(
+                "checkov", "-f", path.name, "--framework", "cloudformation", "--skip-download", "-o", "json", cwd=path.parent
+            )
             report = json.loads(done.stdout)["results"]
             assert len(report["passed_checks"]) > 25
             skipped = {check["check_id"] for check in report["skipped_checks"]}
