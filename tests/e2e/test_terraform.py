@@ -66,7 +66,8 @@ def test_checkov_finds_nothing() -> None:
     assert "Failed checks: 0" in done.stdout
 
 
-def test_what_is_applied_is_what_was_meant(module: Module) -> None:
+def test_what_is_applied_is_what_was_meant(checkout: Checkout, module: Module) -> None:
+    assert [api["id"] for api in checkout.aws.client("apigateway").get_rest_apis()["items"]] == [module.deployed().api_id]
     assert module.is_clean()
 
 
