@@ -80,7 +80,7 @@ resource "aws_cognito_user_pool_client" "machine" {
   name         = "machine"
 
   generate_secret                      = true # stands in the state of Terraform: see README.md
-  explicit_auth_flows                  = []
+  explicit_auth_flows                  = ["ALLOW_REFRESH_TOKEN_AUTH"]
   allowed_oauth_flows_user_pool_client = true
   allowed_oauth_flows                  = ["client_credentials"]
   allowed_oauth_scopes                 = aws_cognito_resource_server.api.scope_identifiers
