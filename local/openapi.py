@@ -90,20 +90,35 @@ def write() -> None:
 
 def _operation(method: str, path: str, entry: RouteEntry) -> dict[str, Any]:
     names = _names(entry.view_function, method)
+    operation_id = entry.view_function.__name__
     tag = path.split("/")[1]
     operation: dict[str, Any] = {
-        "operationId": entry.view_function.__name__,
+        "operationId": operation_id,
         "summary": inspect.getdoc(entry.view_function),
         "tags": [tag if tag in TAGS else "service"],
         "parameters": _parameters(path, names),
         "responses": _responses(names, guarded=entry.authorizer is not None),
     }
+    if "web.created" in names:
+        operation["responses"]["201"]["links"] = _links("task_id", "task_id", _operations_on("{task_id}"))
+    if "web.listed" in names:
+        operation["responses"]["200"]["links"] = _links("cursor", "next_cursor", [operation_id])
     if "call.body" in names:
         types = ["application/json"] + ["application/merge-patch+json"] * (method == "PATCH")
         operation["requestBody"] = {"required": True, "content": {name: _content(names["call.body"]) for name in types}}
     if entry.authorizer:
         operation["security"] = [{entry.authorizer.name: getattr(entry.authorizer, "scopes", [])}]
     return {name: value for name, value in operation.items() if value}
+
+
+def _operations_on(parameter: str) -> list[str]:
+    routes = [entry for path, entries in app.app.routes.items() if parameter in path for entry in entries.values()]
+    return [entry.view_function.__name__ for entry in routes]
+
+
+def _links(parameter: str, member: str, operations: list[str]) -> Schema:
+    """Return where a member of the answer leads to."""
+    return {name: {"operationId": name, "parameters": {parameter: f"$response.body#/{member}"}} for name in operations}
 
 
 def _names(view: Any, method: str) -> dict[str, Any]:

@@ -18,7 +18,11 @@ _REGISTRY: Registry[Any] = Registry().with_resource("document", DRAFT202012.crea
 _TEMPLATES = {path: re.compile(re.sub("{.*?}", "[^/]+", path)) for path in DOCUMENT["paths"]}
 SEEN: set[tuple[str, str, str]] = set()
 """Each route with each answer that it has given: a problem by its type, another by its status."""
-
+TAGS = next(
+    parameter["schema"]["pattern"]
+    for parameter in DOCUMENT["paths"]["/tasks/{task_id}"]["patch"]["parameters"]
+    if parameter["name"] == "If-Match"
+)
 _HEADERS = {name.lower() for name in DOCUMENT["components"]["headers"]}
 
 

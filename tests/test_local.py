@@ -20,7 +20,7 @@ from pycognito.aws_srp import AWSSRP
 
 from chalicelib import RELEASE
 from tests.conftest import ROOT
-from tests.stand import PATIENCE, Stand, clean_environment, free_port, listening, running, tracked
+from tests.stand import PATIENCE, Stand, clean_environment, copied, free_port, listening, running, tracked
 
 
 @pytest.fixture(scope="module")
@@ -385,10 +385,7 @@ class TestStartAndStop:
         assert done.stderr.splitlines()[0] == "Python 3.11 or later is needed. Name one: make run PYTHON=python3.12"
 
     def test_a_change_of_the_code_is_served_at_once(self, tmp_path: Path) -> None:
-        copy = tmp_path / "copy"
-        subprocess.run(["git", "clone", "-q", ROOT, copy], check=True)
-        for name in ("app.py", "chalicelib", "local"):
-            subprocess.run(["cp", "-R", ROOT / name, copy], check=True)
+        copy = copied(tmp_path / "copy")
         stand = Stand(tmp_path / "home")
         stand.start(copy)
         try:
