@@ -48,19 +48,24 @@ from msgspec import structs  # noqa: E402
 import app  # noqa: E402
 from chalicelib import aws, tokens  # noqa: E402 - the settings come first
 from chalicelib.config import settings  # noqa: E402
-from tests import documented, recorder  # noqa: E402
+from tests import documented, leaks, recorder  # noqa: E402
 from tests.people import Person  # noqa: E402
 
 
 class Watched(Chalice):
-    """The app, whose every answer is compared with its document."""
+    """The app, whose every answer is compared with its document, and searched for what it may not show, as is its log."""
 
     def __call__(self, event: Any, context: Any) -> Any:
-        with recorder.Answering():
+        values = [value for values in (event.get("multiValueQueryStringParameters") or {}).values() for value in values]
+        values += (event.get("pathParameters") or {}).values()
+        sent = leaks.Sent(event.get("headers") or {}, event.get("body"), values)
+        with recorder.Answering(), leaks.listening(sent):
             answer = super().__call__(event, context)
         if "requestContext" in event:
             method, path = (event["requestContext"][name] for name in ("httpMethod", "resourcePath"))
-            documented.fits(method, path, answer["statusCode"], answer["headers"], answer["body"])
+            told = answer["statusCode"], answer["headers"], answer["body"]
+            documented.fits(method, path, *told)
+            leaks.answered(method, path, *told, sent)
         return answer
 
 

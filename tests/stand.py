@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chalicelib.config import Settings
-from tests import documented
+from tests import documented, leaks
 from tests.conftest import ROOT
 
 PATIENCE = 60  # seconds
+READY = "More: README.md"  # what is printed last, behind users and their passwords
 
 
 def free_port() -> int:
@@ -67,7 +68,7 @@ class Stand:
                 [sys.executable, "-m", "local", "run"], cwd=folder, env=self.environment, stdout=output, stderr=output
             )
         end = time.monotonic() + PATIENCE
-        while "More: README.md" not in self.output.read_text():
+        while READY not in self.output.read_text():
             assert self.process.poll() is None, self.output.read_text()
             assert time.monotonic() < end, self.output.read_text()
             time.sleep(0.1)
@@ -89,6 +90,7 @@ class Stand:
         assert self.process
         self.process.send_signal(how)
         self.process.wait(PATIENCE)
+        leaks.logged(self.output.read_text().partition(READY)[2].partition("\n")[2], leaks.Sent({}, None))
 
     def local(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "local", *arguments]
@@ -112,7 +114,9 @@ class Stand:
             answer = Response(response.status, response.headers, response.read())
         finally:
             connection.close()
-        documented.fits(method, path.partition("?")[0], answer.status, dict(answer.headers), answer.body.decode())
+        told = path.partition("?")[0], answer.status, dict(answer.headers), answer.body.decode()
+        documented.fits(method, *told)
+        leaks.answered(method, *told, leaks.Sent(sent, json.dumps(body), path.split("/")[2:]))
         return answer
 
 

@@ -21,7 +21,7 @@ from pycognito.aws_srp import AWSSRP
 
 from local import child
 from local.environment import answers
-from tests import documented
+from tests import documented, leaks
 from tests.conftest import ROOT
 from tests.stand import Response, clean_environment, free_port
 
@@ -127,7 +127,9 @@ class Deployed:
         finally:
             connection.close()
         if method != "HEAD":
-            documented.fits(method, path.partition("?")[0], answer.status, dict(answer.headers), answer.body.decode())
+            told = path.partition("?")[0], answer.status, dict(answer.headers), answer.body.decode()
+            documented.fits(method, *told)
+            leaks.answered(method, *told, leaks.Sent(sent, raw, path.split("/")[2:]))
         return answer
 
     @cached_property
