@@ -14,7 +14,7 @@ _COMMANDS = {
     "token": ("sign a user in and print the ID token", "user"),
     "machine-token": ("print an access token of the machine client, by client credentials", ""),
     "inbox": ("print the texts that were sent", ""),
-    "generate": ("write anew what is read off the code: openapi.json, docs.html and the policies", ""),
+    "generate": ("write anew what is read off the code: openapi.json, docs.html, the policies and docs/licences.md", ""),
     "package": ("write the CloudFormation template and the zip of a stage to dist", "stage"),
     "package-terraform": ("write the Terraform module and the zip of a stage to dist", "stage"),
     "deploy": ("deploy a stage to the AWS that you are signed in to", "stage"),
@@ -75,12 +75,13 @@ def _on_the_way_to_aws(command: str, stage: str) -> None:
     if command in {"deploy", "destroy"}:
         environment.require_region()
     environment.describe(stage or environment.STAGE)
-    from local import deploy, openapi, packaging, policies, reference, terraform  # noqa: PLC0415 - some import the app
+    from local import deploy, licences, openapi, packaging, policies, reference, terraform  # noqa: PLC0415 - some import the app
 
     if command == "generate":
         openapi.write()
         reference.write()
         policies.write()
+        licences.write()
     elif command == "package":
         packaging.package(stage, _ROOT / "dist" / stage)
     elif command == "package-terraform":

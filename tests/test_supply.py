@@ -1,0 +1,126 @@
+"""What the project is made of: pinned, by hash, under licences that allow it; and no secret lies in it."""
+
+import json
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.config import Settings
+from local import licences, template
+from tests.conftest import ROOT
+
+LOCKS = sorted(ROOT.glob("requirements*.txt"))
+TRACKED = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")[
+    :-1
+]
+PERMISSIVE = {"Apache License 2.0", "Apache-2.0", "Apache-2.0 OR BSD-3-Clause", "BSD-3-Clause", "MIT", "MIT-0"}
+SECRETS = {
+    "a key of AWS": r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
+    "a secret key": r"(?i)secret_?(?:access_?)?key\W{1,6}[A-Za-z0-9/+]{40}\b",
+    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY",
+    "a token": r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}",
+    "a token of GitHub": r"\bgh[pousr]_[A-Za-z0-9]{30,}",
+    "a password in an address": r"://[^/\s:@\"'{]+:[^/\s:@\"'{]+@",
+}
+STAGES = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"]
+SETTINGS = {name.upper() for name in Settings.__struct_fields__}
+
+
+class TestTheLocks:
+    def test_there_is_one_for_lambda_for_developers_and_for_linters(self) -> None:
+        assert [lock.name for lock in LOCKS] == ["requirements-dev.txt", "requirements-lint.txt", "requirements.txt"]
+
+    @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+    def test_every_package_has_one_version_and_its_hashes(self, lock: Path) -> None:
+        lines = [
+            line for line in lock.read_text().replace("\\\n", " ").splitlines() if line and not line.lstrip().startswith("#")
+        ]
+        assert len(lines) > 5
+        for line in lines:
+            assert re.fullmatch(
+                r"[a-z0-9._-]+(\[[a-z0-9,-]+\])?==\S+( ; [^#]*?)?(\s+--hash=sha256:[0-9a-f]{64})+", line.rstrip()
+            ), line
+
+    @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+    def test_none_names_where_packages_come_from(self, lock: Path) -> None:
+        assert not re.search(
+            r"://|--(?:extra-)?index-url|--find-links|--trusted-host|^-[if] | @ ", lock.read_text(), re.MULTILINE
+        )
+
+    def test_what_is_asked_for_is_what_is_locked(self) -> None:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+        groups = {"requirements.txt": project["project"]["dependencies"]}
+        groups |= {f"requirements-{name}.txt": wanted for name, wanted in project["dependency-groups"].items()}
+        for lock, wanted in groups.items():
+            text = (ROOT / lock).read_text()
+            for one in wanted:
+                name, version = re.sub(r"\[.*?\]", "", one).lower().split("==")
+                locked = re.search(rf"^{name}(?:\[.*\])?==(\S+)", text, re.MULTILINE)
+                assert locked, one
+                assert fnmatchcase(locked[1], version), one
+
+    def test_what_lambda_gets_is_what_is_tested(self) -> None:
+        locked = [
+            set(re.findall(r"^\S+==\S+", (ROOT / name).read_text(), re.MULTILINE))
+            for name in ("requirements.txt", "requirements-dev.txt")
+        ]
+        assert locked[0] <= locked[1]
+
+
+class TestTheLicences:
+    def test_the_page_is_not_stale(self) -> None:
+        assert licences.page() == licences.PAGE.read_text(), "`make generate` writes it anew"
+
+    def test_each_allows_it(self) -> None:
+        assert {licence for _, licence in licences.shipped().values()} <= PERMISSIVE
+
+
+def found(text: str) -> list[str]:
+    return [f"{what}: {match[0]}" for what, pattern in SECRETS.items() for match in re.finditer(pattern, text)]
+
+
+class TestSecrets:
+    @pytest.mark.parametrize("secret", [
+        "AKIA" + "A" * 16, 'aws_secret_access_key = "' + "x" * 40, "-----BEGIN RSA " + "PRIVATE KEY-----", "https://me:" + "word@example.com",
+        "eyJhbGciOiJub25lIn0." + "eyJzdWIiOiJtZSJ9.x", "ghp_" + "a" * 36,
+    ])  # fmt: skip
+    def test_one_would_be_found(self, secret: str) -> None:
+        assert found(f"x = {secret}\n")
+
+    def test_no_file_in_git_holds_one(self) -> None:
+        assert len(TRACKED) > 50
+        texts = {name: (ROOT / name).read_bytes().decode(errors="replace") for name in TRACKED if (ROOT / name).is_file()}
+        assert {name: secrets for name, text in texts.items() if (secrets := found(text))} == {}
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_a_stage_sets_what_the_app_reads_and_nothing_else(self, stage: str) -> None:
+        from_the_stack = {"TABLE_NAME", "USER_POOL_ARN", "WEB_CLIENT_ID", "MACHINE_CLIENT_IDS"}
+        assert STAGES[stage]["environment_variables"].keys() == SETTINGS - from_the_stack
+
+    @pytest.mark.parametrize("stage", set(STAGES) - {"local"})
+    def test_no_variable_of_a_function_is_a_secret(self, stage: str) -> None:
+        merged = template.merge(stage)
+        functions = [one for one in merged["Resources"].values() if "Environment" in one.get("Properties", {})]
+        for variables in (one["Properties"]["Environment"]["Variables"] for one in functions):
+            assert variables.keys() <= SETTINGS
+        assert functions
+        assert [path for path in paths(merged) if re.search(r"(?i)clientsecret$|password$|NoEcho|SecretString", path)] == []
+
+
+def paths(part: Any, here: str = "") -> Iterator[str]:
+    """Return all that a template names, be it a member or a value."""
+    if isinstance(part, dict):
+        for name, inner in part.items():
+            yield f"{here}/{name}"
+            yield from paths(inner, f"{here}/{name}")
+    elif isinstance(part, list):
+        for inner in part:
+            yield from paths(inner, here)
+    else:
+        yield f"{here}={part}"
