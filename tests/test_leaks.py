@@ -63,8 +63,8 @@ def outage(_monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def bug(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Make whatever is called of DynamoDB or SNS fail with all that it was called with."""
 
-    def fail(*_: object, **arguments: Any) -> None:
-        raise LookupError(json.dumps(arguments))
+    def fail(*arguments: object) -> None:
+        raise LookupError(repr(arguments))
 
     with monkeypatch.context() as patch:
         patch.setattr("botocore.client.BaseClient._make_api_call", fail)
@@ -89,7 +89,11 @@ class TestCanaries:
             {"to": "+12025550123", "message": "canary message"},
             {"to": "+442079460123", "message": "canary" * 300},
         ]
-        texts += [{"to": "+12025550123 canary", "message": ["canary"]}, b'{"message": "canary message']
+        texts += [
+            {"to": "+5511987654321", "message": "canary message"},
+            {"to": "+12025550123 canary", "message": ["canary"]},
+            b'{"message": "canary message',
+        ]
         bodies: list[object] = [
             BODY,
             {"title": "canary title", "description": "canary description"},
