@@ -48,7 +48,7 @@ from msgspec import structs  # noqa: E402
 import app  # noqa: E402
 from chalicelib import aws, tokens  # noqa: E402 - the settings come first
 from chalicelib.config import settings  # noqa: E402
-from tests import documented, leaks, recorder  # noqa: E402
+from tests import documented, ears, leaks, recorder  # noqa: E402
 from tests.people import Person  # noqa: E402
 
 
@@ -59,7 +59,7 @@ class Watched(Chalice):
         values = [value for values in (event.get("multiValueQueryStringParameters") or {}).values() for value in values]
         values += (event.get("pathParameters") or {}).values()
         sent = leaks.Sent(event.get("headers") or {}, event.get("body"), values)
-        with recorder.Answering(), leaks.listening(sent):
+        with recorder.Answering(), ears.listening(sent):
             answer = super().__call__(event, context)
         if "requestContext" in event:
             method, path = (event["requestContext"][name] for name in ("httpMethod", "resourcePath"))

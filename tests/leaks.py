@@ -4,13 +4,9 @@ Looked for are the forms of tokens, addresses, numbers, table keys and stack tra
 """
 
 import json
-import logging
 import re
-import sys
-import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any
 
 import jwt
 
@@ -37,7 +33,6 @@ _SHORTEST = 6  # characters; what is shorter may stand somewhere by chance
 _SHORTEST_KEY = 4
 _FILES = {"/openapi.json", "/docs"}  # which hold nothing of a request, and examples of what is looked for
 _OF_A_CLIENT = {"title", "description", "user", "pointer", "parameter"}  # shown to the one who sent it, or a name
-_here = threading.local()
 
 
 def _rules(part: Any) -> Iterator[str]:
@@ -73,7 +68,8 @@ def in_answer(path: str, status: int, headers: Mapping[str, str], body: str, sen
         shown = body
     for rule in _RULES:
         shown = shown.replace(rule, "")
-    return _in(f"{shown}\n{list(headers.values())}", _NOWHERE | _NOT_IN_ANSWERS, sent.all if status >= 400 else sent.secrets)
+    ours = [value for name, value in headers.items() if not name.lower().startswith("x-amzn-")]  # which the gateway adds
+    return _in(f"{shown}\n{ours}", _NOWHERE | _NOT_IN_ANSWERS, sent.all if status >= 400 else sent.secrets)
 
 
 def in_log(text: str, sent: Sent) -> list[str]:
@@ -91,50 +87,6 @@ def logged(text: str, sent: Sent) -> None:
     """Look at what was logged, and remember what it shows."""
     LINES.update(re.findall(r'"route":"([^"]*)"', text))
     FOUND.extend(f"The log shows {what}" for what in in_log(text, sent))
-
-
-@contextmanager
-def listening(sent: Sent) -> Iterator[None]:
-    """Look at all that is written for the length of a block: to standard output and error, which Lambda keeps, or logged."""
-    for name in ("stdout", "stderr"):
-        if not isinstance(getattr(sys, name), _Ear):  # pytest puts others there with each test
-            setattr(sys, name, _Ear(getattr(sys, name)))
-    before, _here.heard = getattr(_here, "heard", None), []
-    try:
-        yield
-    finally:
-        text, _here.heard = "".join(_here.heard), before
-        logged(text, sent)
-
-
-class _Ear:
-    """A stream that is overheard."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        _hear(text)
-        return self._stream.write(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-class _Root(logging.Handler):
-    """Hears what Lambda would: records that reach the root logger."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        _hear(logging.Formatter().format(record))
-
-
-logging.getLogger().addHandler(_Root(logging.WARNING))
-
-
-def _hear(text: str) -> None:
-    heard = getattr(_here, "heard", None)
-    if heard is not None:
-        heard.append(text)
 
 
 def _in(text: str, patterns: Mapping[str, str], sent: Collection[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app import app
-from tests import leaks, pool
+from tests import ears, leaks, pool
 from tests.faults import network, refused
 from tests.leaks import Sent
 from tests.people import Answer, Person, path_of
@@ -45,7 +45,7 @@ class TestTheFinder:
 
     def test_it_hears_all_that_is_written(self, capfd: pytest.CaptureFixture[str]) -> None:
         before = leaks.FOUND.copy()
-        with leaks.listening(SENT):
+        with ears.listening(SENT):
             print("canary message")  # noqa: T201 - which is the leak
             app.log.parent.warning("canary-key")  # type: ignore[union-attr]
         assert len(leaks.FOUND) == len(before) + 2
