@@ -12,7 +12,7 @@ from chalicelib.problems import InvalidCursor
 from chalicelib.task import OwnedTask, Part, is_task_id
 
 _BATCH = 100  # keys that one BatchGetItem takes
-_SIDE_BY_SIDE = ThreadPoolExecutor(max_workers=8)  # not in a `with`, which would wait for its threads past every deadline
+_SIDE_BY_SIDE = 8
 _TIMESTAMP = len("2030-01-31T09:00:00.000Z")
 
 
@@ -26,11 +26,20 @@ def oldest(status: str, position: str | None, limit: int) -> Part[OwnedTask]:
     created_at, _, task_id = (position or "").partition("#")
     if position is not None and not (len(created_at) == _TIMESTAMP and is_task_id(task_id)):
         raise InvalidCursor
+    # Of its own: a peer that drips keeps threads for as long as it likes, and the next request needs some.
+    threads = ThreadPoolExecutor(_SIDE_BY_SIDE)
+    try:
+        return _oldest(threads, status, position, limit)
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)  # a `with` would wait for them past every deadline
+
+
+def _oldest(threads: ThreadPoolExecutor, status: str, position: str | None, limit: int) -> Part[OwnedTask]:
     found: list[OwnedTask] = []
     while True:
         wanted = limit + 1 - len(found)
         shards = range(settings.board_shards)
-        several = _SIDE_BY_SIDE.map(_shard, repeat(status), shards, repeat(position), repeat(wanted))
+        several = threads.map(_shard, repeat(status), shards, repeat(position), repeat(wanted))
         entries = list(islice(merge(*several, key=_age), wanted))
         tasks = _fetched(entries)
         found += [task for entry in entries if (task := tasks.get(entry["SK"]["S"])) and task.status == status]

@@ -1,5 +1,6 @@
 """The board: the tasks of everybody, oldest first, for admins alone."""
 
+import threading
 import uuid
 from typing import Any, cast
 
@@ -183,3 +184,23 @@ def test_an_outage_of_one_shard_is_an_outage(admin: Person, alice: Person) -> No
         alice.creates(str(number))
     with network(refused("AccessDeniedException")):
         assert admin("GET", f"{BOARD}?status=pending").problem == (503, "unavailable")
+
+
+def test_shards_that_hang_past_the_deadline_keep_no_later_request_waiting(
+    admin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.5)
+    over = threading.Event()
+
+    def hang(**_: object) -> None:
+        over.wait()
+
+    events: Any = use_fresh_client(monkeypatch).meta.events
+    events.register_first("before-send.dynamodb.Query", hang)
+    try:
+        assert admin("GET", f"{BOARD}?status=pending").problem == (503, "unavailable")
+        events.unregister("before-send.dynamodb.Query", hang)
+        monkeypatch.setattr("chalicelib.middleware.LONGEST", 8)
+        assert admin("GET", f"{BOARD}?status=pending").status == 200
+    finally:
+        over.set()
