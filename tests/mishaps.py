@@ -1,0 +1,87 @@
+"""What may become of one exchange with DynamoDB, SNS or the key server; each is for a plan of a wire of proxy.py."""
+
+import json
+import random
+
+from tests.proxy import Exchange, Fault, whole
+
+_DRIP = 0.1  # seconds, far below every timeout of a read
+_PAGE = b"<!DOCTYPE html><html><body><h1>Welcome</h1></body></html>"
+
+
+def refused(dynamodb: str, sns: str, *, status: int = 400, sns_status: int = 400) -> Fault:
+    """Answer with an error in the peer's own form; nothing is done."""
+
+    def fault(exchange: Exchange) -> None:
+        if exchange.operation == "Publish":
+            error = f"<Error><Type>Sender</Type><Code>{sns}</Code><Message>secret text</Message></Error>"
+            body = f'<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/">{error}</ErrorResponse>'
+            exchange.send(whole(sns_status, {"Content-Type": "text/xml"}, body.encode()))
+        else:
+            told = {"__type": f"com.amazonaws.dynamodb.v20120810#{dynamodb}", "message": "secret text"}
+            exchange.send(whole(status, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(told).encode()))
+
+    return fault
+
+
+def conflict(exchange: Exchange) -> None:
+    """Answer that another transaction is at the first of the rows; nothing is done."""
+    items = json.loads(exchange.body).get("TransactItems")
+    if items is None:
+        refused("TransactionConflictException", "")(exchange)
+        return
+    reasons = [{"Code": "TransactionConflict"}, *[{"Code": "None"}] * (len(items) - 1)]
+    told = {"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException", "CancellationReasons": reasons}
+    exchange.send(whole(400, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(told).encode()))
+
+
+def reset_before(exchange: Exchange) -> None:
+    exchange.reset()
+
+
+def reset_after(exchange: Exchange) -> None:
+    exchange.forward()
+    exchange.reset()
+
+
+def cut(exchange: Exchange) -> None:
+    """Break off in the middle of the body, which comes with its full length announced."""
+    head, _, body = exchange.forward().partition(b"\r\n\r\n")
+    exchange.send(head + b"\r\n\r\n" + body[: len(body) // 2])
+    exchange.reset()
+
+
+def garbled(exchange: Exchange) -> None:
+    """Answer with as many bytes that mean nothing."""
+    head, _, body = exchange.forward().partition(b"\r\n\r\n")
+    exchange.send(head + b"\r\n\r\n" + random.Random(0).randbytes(len(body)))  # noqa: S311 - no secret
+
+
+def page(exchange: Exchange) -> None:
+    exchange.forward()
+    exchange.send(whole(200, {"Content-Type": "text/html"}, _PAGE))
+
+
+def hang_before(exchange: Exchange) -> None:
+    exchange.until_given_up()
+    exchange.end()
+
+
+def hang_after(exchange: Exchange) -> None:
+    exchange.forward()
+    exchange.until_given_up()
+    exchange.end()
+
+
+def drip(exchange: Exchange) -> None:
+    """Answer a byte now and then, too often for the timeout of a read and too slowly for the deadline."""
+    for byte in exchange.forward():
+        exchange.send(bytes([byte]))
+        if exchange.until_given_up(_DRIP):
+            break
+    exchange.end()
+
+
+throttled = refused("ThrottlingException", "Throttling")
+over_capacity = refused("ProvisionedThroughputExceededException", "Throttled", sns_status=429)
+failed = refused("InternalServerError", "InternalError", status=500, sns_status=500)
