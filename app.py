@@ -43,7 +43,7 @@ machines = CognitoUserPoolAuthorizer("machines", provider_arns=[settings.user_po
 @app.authorizer(ttl_seconds=0)  # an answer that is kept would open to a token that has expired since
 def any_user(request: AuthRequest) -> AuthResponse:
     """Admit every user of the web client, with an ID token or an access token."""
-    return web.admitted(request.token)
+    return middleware.bounded(lambda: web.admitted(request.token))
 
 
 @app.route("/tasks", methods=["POST"], authorizer=users, content_types=ANY_TYPE, cors=CORS)

@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 from chalice import Response
@@ -23,6 +23,7 @@ LONGEST = 8.0  # seconds; clients and the gateway give up later
 MARGIN = 0.5  # seconds between the deadline and the end of the function, after which nobody could answer
 
 Next = Callable[[Request | None], Response]
+Result = TypeVar("Result")
 
 
 def answer(request: Request | None, get_response: Next) -> Response:
@@ -50,6 +51,15 @@ def answer(request: Request | None, get_response: Next) -> Response:
     response.headers |= headers(call.id)
     _log(request, response, time.perf_counter() - started, cause)
     return response
+
+
+def bounded(work: Callable[[], Result]) -> Result:
+    """Do what is no HTTP request, such as an authorizer's work, within the time of one; raises Unavailable when it is up."""
+    try:
+        with deadline(LONGEST):
+            return work()
+    except DeadlineReached as reached:
+        raise Unavailable from reached
 
 
 def headers(request_id: str) -> dict[str, str]:

@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Proxy
 
     def _carry(self) -> None:
-        _, name, path = self.path.split("/", 2)
+        name, _, path = self.path.removeprefix("/").partition("/")
         wire = self.server.wires[name]
         with suppress(OSError):  # a client that has given up
             wire.carry(Exchange(self, wire, f"/{path}"))

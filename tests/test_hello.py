@@ -9,8 +9,10 @@ from app import any_user, app
 from chalicelib.problems import Unavailable
 from tests import pool
 from tests.events import Context, context, event
+from tests.mishaps import drip, hang_before
 from tests.people import Person
 from tests.pool import access_claims, id_claims, machine_claims, token
+from tests.proxy import Fault, Proxy
 
 ARN = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod/GET/hello"
 
@@ -75,6 +77,21 @@ def test_without_keys_the_authorizer_fails_and_does_not_refuse(keys: pool.KeySer
     keys.status = 500
     with pytest.raises(Unavailable):
         authorize(token(id_claims()))
+
+
+@pytest.mark.parametrize("fault", [hang_before, drip])
+def test_the_authorizer_fails_in_time_where_the_key_server_does_not_end_and_admits_the_next(
+    keys: pool.KeyServer, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    monkeypatch.setattr("chalicelib.middleware.LONGEST", 1)
+    with Proxy() as proxy:
+        wire = proxy.wire(keys.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", wire.url)
+        wire.plan("GET", [fault])
+        with pytest.raises(Unavailable):
+            authorize(token(id_claims()))
+        assert authorize(token(id_claims(**{"cognito:username": "a-name"})))["context"] == {"username": "a-name"}
+        assert wire.seen["GET"] == 2
 
 
 @pytest.mark.parametrize(("authorizer", "status"), [
