@@ -169,3 +169,12 @@ def in_lambda(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "task-api-prod")
     monkeypatch.delitem(sys.modules, "chalice.local")
     return monkeypatch
+
+
+@pytest.fixture(scope="session")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Stand on the ground of ground.py, whose every case has people and an instance of its own."""
+    from tests.ground import prepared  # noqa: PLC0415 - which needs what is above
+
+    with prepared(tmp_path_factory.mktemp("ground")) as ground:
+        yield ground

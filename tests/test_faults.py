@@ -12,7 +12,7 @@ import pytest
 from tests import pool
 from tests.faultrun import Run, run
 from tests.faulttable import CASES, OPERATIONS, Case, printed
-from tests.ground import Ground, prepared
+from tests.ground import Ground
 
 AT_ONCE = 32
 
@@ -20,12 +20,6 @@ AT_ONCE = 32
 def of(*starts: str) -> pytest.MarkDecorator:
     """Choose the cases of the operations whose names start so."""
     return pytest.mark.parametrize("case", [case for case in CASES if case.operation.startswith(starts)], ids="/".join)
-
-
-@pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    with prepared(tmp_path_factory.mktemp("faults")) as ground:
-        yield ground
 
 
 @pytest.fixture(scope="module")
