@@ -94,6 +94,6 @@ def _on_the_way_to_aws(command: str, stage: str) -> None:
 
 if __name__ == "__main__":
     python = _VENV / "bin" / "python"
-    if python.exists() and Path(sys.prefix).resolve() != _VENV:
+    if python.exists() and Path(sys.prefix).resolve() != _VENV.resolve():
         os.execv(python, [str(python), "-m", "local", *sys.argv[1:]])  # noqa: S606 - any Python may be asked; that one has what it takes
     sys.exit(main())

@@ -19,14 +19,14 @@ _LOGS_ROLE = "task-api-gateway-logs"
 _LOGS_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 _PAUSE = 3  # seconds: API Gateway takes two gateway responses a second
 _TRIES = 20
+_SLOW_PAUSE, _SLOW_TRIES = 30, 40
 
 
 def deploy(stage: str) -> None:
     """Deploy a stage, or bring it up to date; what is there already stays as it is. Raises LocalError."""
     _check(stage)
     _DEPLOYED.mkdir(exist_ok=True)
-    with _step(stage, "Finding out who you are on AWS"):
-        print(f"Account {boto3.client('sts').get_caller_identity()['Account']}, region {boto3.Session().region_name}.")
+    _introduce(stage, "deploy")
     with _step(stage, "Table, users, clients, logs and alarms (CloudFormation)"):
         settings = stack.deploy(stage)
     _remember(stage, settings)
@@ -43,6 +43,7 @@ def deploy(stage: str) -> None:
 def destroy(stage: str) -> None:
     """Take a stage away, all but a table and users that refuse to be deleted; raises LocalError."""
     _check(stage)
+    _introduce(stage, "destroy")
     print(f"This deletes the API, the functions, the users and the tasks of stage {stage}, for good.")
     print(f"Type {stage} to go on: ", end="", flush=True)
     if sys.stdin.readline().strip() != stage:
@@ -52,9 +53,13 @@ def destroy(stage: str) -> None:
         with _step(stage, "Functions and API (chalice delete)", "destroy"):
             _chalice("delete", stage)
     with _step(stage, "Table, users, clients, logs and alarms (CloudFormation)", "destroy"):
-        kept = _delete_stack(stage)
-    _remember(stage, dict.fromkeys(kept))
-    print(f"Stage {stage} is gone.")
+        left = _delete_stack(stage)
+    print(f"Stage {stage} is gone{f', all but {left}' if left else ''}.")
+
+
+def _introduce(stage: str, command: str) -> None:
+    with _step(stage, "Finding out who you are on AWS", command):
+        print(f"Account {boto3.client('sts').get_caller_identity()['Account']}, region {boto3.Session().region_name}.")
 
 
 @contextmanager
@@ -124,16 +129,21 @@ def _finish(api: dict[str, Any], stage: str) -> None:
     gateway: Any = boto3.client("apigateway")
     api_id = api["rest_api_id"]
     chosen = template.settings(stage)
+    changed = False
     for kind, response in refusals.responses(chosen["environment_variables"]["WEB_ORIGIN"]).items():
         wanted = {**response, "statusCode": str(response["statusCode"])}
         there = gateway.get_gateway_response(restApiId=api_id, responseType=kind)
         if any(there.get(part) != value for part, value in wanted.items()):
+            changed = True
             put = {"restApiId": api_id, "responseType": kind, **wanted}
             _patiently(lambda put=put: gateway.put_gateway_response(**put), "TooManyRequestsException")
-    policy = [{"op": "replace", "path": "/securityPolicy", "value": template.TLS}]
-    policy.append({"op": "replace", "path": "/endpointAccessMode", "value": "BASIC"})
-    gateway.update_rest_api(restApiId=api_id, patchOperations=policy)
-    _patiently(lambda: gateway.create_deployment(restApiId=api_id, stageName=stage), "TooManyRequestsException")
+    if gateway.get_rest_api(restApiId=api_id).get("securityPolicy") != template.TLS:
+        policy = [{"op": "replace", "path": "/securityPolicy", "value": template.TLS}]
+        policy.append({"op": "replace", "path": "/endpointAccessMode", "value": "BASIC"})
+        gateway.update_rest_api(restApiId=api_id, patchOperations=policy)
+        _await_available(gateway, api_id)
+    if changed:  # else what Chalice has deployed has them, and another deployment would change nothing
+        _patiently(lambda: gateway.create_deployment(restApiId=api_id, stageName=stage), "TooManyRequestsException")
     identity = boto3.client("sts").get_caller_identity()["Account"]
     log = f"arn:aws:logs:{boto3.Session().region_name}:{identity}:log-group:/aws/apigateway/{stack.name(stage)}"
     values = {
@@ -147,26 +157,43 @@ def _finish(api: dict[str, Any], stage: str) -> None:
     gateway.update_stage(restApiId=api_id, stageName=stage, patchOperations=operations)
 
 
-def _delete_stack(stage: str) -> list[str]:
-    """Return the settings that are gone with it."""
-    cloudformation: Any = boto3.client("cloudformation")
-    settings = stack.settings(stage)
-    cloudformation.delete_stack(StackName=stack.name(stage))
-    cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack.name(stage))
+def _await_available(gateway: Any, api_id: str) -> None:
+    """Wait until the API may be deployed again: a change of its security policy takes up to 15 minutes."""
+    for _ in range(_SLOW_TRIES):
+        if gateway.get_rest_api(restApiId=api_id).get("apiStatus", "AVAILABLE") == "AVAILABLE":
+            return
+        print("API Gateway is setting the TLS policy; this takes up to 15 minutes, once ...", flush=True)
+        time.sleep(_SLOW_PAUSE)
+    message = "API Gateway has not set the TLS policy yet. Look at the API in the console."
+    raise LocalError(message)
+
+
+def _delete_stack(stage: str) -> str:
+    """Return what refuses to be deleted, in words; nothing if all is gone."""
+    settings = stack.settings(stage) or template.settings(stage)["environment_variables"]
+    stack.delete(stage)
     # The stack leaves both, whoever deletes it; here somebody has asked for it.
-    _unless_protected("table", settings["TABLE_NAME"], lambda name: boto3.client("dynamodb").delete_table(TableName=name))
-    pool = settings["USER_POOL_ARN"].rpartition("/")[2]
-    _unless_protected("user pool", pool, lambda name: boto3.client("cognito-idp").delete_user_pool(UserPoolId=name))
-    return list(settings)
+    deletions = {
+        f"the table {stack.name(stage)}": lambda: boto3.client("dynamodb").delete_table(TableName=stack.name(stage))
+    }
+    if pool := settings.get("USER_POOL_ARN", "").rpartition("/")[2]:
+        deletions[f"the user pool {pool}"] = lambda: boto3.client("cognito-idp").delete_user_pool(UserPoolId=pool)
+    left = [what for what, delete in deletions.items() if not _deleted(delete)]
+    _remember(stage, dict.fromkeys(("TABLE_NAME", "USER_POOL_ARN", "WEB_CLIENT_ID", "MACHINE_CLIENT_IDS")))
+    return " and ".join(left) and f"{' and '.join(left)}, protected from deletion"
 
 
-def _unless_protected(what: str, name: str, delete: Any) -> None:
+def _deleted(delete: Any) -> bool:
+    """Delete, and tell whether it was not refused; what is not there any more is gone."""
     try:
-        delete(name)
+        delete()
     except ClientError as error:
-        if error.response["Error"]["Code"] not in {"ValidationException", "InvalidParameterException"}:
+        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"].lower()
+        if code in {"ValidationException", "InvalidParameterException"} and "protect" in message:
+            return False
+        if code != "ResourceNotFoundException":
             raise
-        print(f"The {what} {name} is protected from deletion and stays.")
+    return True
 
 
 def _patiently(call: Any, code: str) -> None:

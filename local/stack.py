@@ -30,34 +30,82 @@ def deploy(stage: str, pause: int = 5) -> dict[str, str]:
         "TemplateBody": _TEMPLATE.read_text(),
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items() if key in known],
     }
+    patience = {"Delay": pause, "MaxAttempts": _LONGEST // pause}
     try:
-        done = _create_or_update(cloudformation, wanted)
+        if status(stage) == "ROLLBACK_COMPLETE":  # its creation has failed: it holds nothing, and cannot be updated
+            delete(stage, pause)
+        done = _create_or_update(cloudformation, stage, wanted)
         if done:
-            patience = {"Delay": pause, "MaxAttempts": _LONGEST // pause}
             cloudformation.get_waiter(done).wait(StackName=name(stage), WaiterConfig=patience)
     except (ClientError, WaiterError) as error:
-        message = f"{_TEMPLATE.name} cannot be deployed: {error}"
+        message = f"{_TEMPLATE.name} cannot be deployed: {error}{_reasons(cloudformation, stage)}"
         raise LocalError(message) from error
     return settings(stage)
 
 
+def delete(stage: str, pause: int = 5) -> None:
+    """Delete the stack, if there is one, all but the data; raises ClientError, WaiterError."""
+    cloudformation: Any = boto3.client("cloudformation")
+    cloudformation.delete_stack(StackName=name(stage))
+    patience = {"Delay": pause, "MaxAttempts": _LONGEST // pause}
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName=name(stage), WaiterConfig=patience)
+
+
+def status(stage: str) -> str:
+    """Return the status of the stack, such as CREATE_COMPLETE; nothing where there is none."""
+    return str(_described(stage).get("StackStatus", ""))
+
+
 def settings(stage: str) -> dict[str, str]:
-    """Return the settings that come out of the stack; raises ClientError if there is none."""
-    outputs = boto3.client("cloudformation").describe_stacks(StackName=name(stage))["Stacks"][0]["Outputs"]
+    """Return the settings that come out of the stack; none where there is no stack."""
+    outputs = _described(stage).get("Outputs", [])
     told = {output["Description"].split()[0]: output["OutputValue"] for output in outputs}  # it starts with the setting
     return {setting: value for setting, value in told.items() if setting.isupper()}
 
 
-def _create_or_update(cloudformation: Any, wanted: dict[str, Any]) -> str:
-    """Return the name of the waiter for what was begun, none if nothing was to do."""
+def _described(stage: str) -> dict[str, Any]:
     try:
+        (found,) = boto3.client("cloudformation").describe_stacks(StackName=name(stage))["Stacks"]
+    except ClientError as error:
+        if "does not exist" not in error.response["Error"]["Message"]:
+            raise
+        return {}
+    return dict(found)
+
+
+def _create_or_update(cloudformation: Any, stage: str, wanted: dict[str, Any]) -> str:
+    """Return the name of the waiter for what was begun, none if nothing was to do; raises LocalError, ClientError."""
+    if not status(stage):
+        _refuse_what_is_there(stage)
         cloudformation.create_stack(**wanted)
-    except cloudformation.exceptions.AlreadyExistsException:
-        try:
-            cloudformation.update_stack(**wanted)
-        except ClientError as error:
-            if "No updates" not in error.response["Error"]["Message"]:
-                raise
-            return ""
-        return "stack_update_complete"
-    return "stack_create_complete"
+        return "stack_create_complete"
+    try:
+        cloudformation.update_stack(**wanted)
+    except ClientError as error:
+        if "No updates" not in error.response["Error"]["Message"]:
+            raise
+        return ""
+    return "stack_update_complete"
+
+
+def _refuse_what_is_there(stage: str) -> None:
+    dynamodb: Any = boto3.client("dynamodb")
+    try:
+        dynamodb.describe_table(TableName=name(stage))
+    except dynamodb.exceptions.ResourceNotFoundException:
+        return
+    message = (
+        f"The table {name(stage)} is there already, from a stack that is gone or from another way of deploying. "
+        "Import it, or delete it: docs/deploy.md tells how, under From one way to another."
+    )
+    raise LocalError(message)
+
+
+def _reasons(cloudformation: Any, stage: str) -> str:
+    """Return what CloudFormation says of each resource that failed, one on a line."""
+    try:
+        events = cloudformation.describe_stack_events(StackName=name(stage))["StackEvents"]
+    except ClientError:
+        return ""  # there is no stack to ask about, which the error itself has said
+    failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")][:5]
+    return "".join(f"\n{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}" for event in failed)

@@ -109,7 +109,7 @@ _GATEWAY_LOGS = {
     "GatewayLogsWriter": {
         "Type": "AWS::IAM::Role",
         "Condition": "NeedsGatewayLogsRole",
-        "DeletionPolicy": "Retain",  # the setting of the account outlives this stack, and other APIs come to use it
+        "DeletionPolicy": "RetainExceptOnCreate",  # the account's setting outlives this stack: other APIs come to use it
         "UpdateReplacePolicy": "Retain",
         "Properties": {
             "AssumeRolePolicyDocument": {
@@ -127,7 +127,7 @@ _GATEWAY_LOGS = {
     "GatewayAccount": {
         "Type": "AWS::ApiGateway::Account",
         "Condition": "NeedsGatewayLogsRole",
-        "DeletionPolicy": "Retain",
+        "DeletionPolicy": "RetainExceptOnCreate",
         "UpdateReplacePolicy": "Retain",
         "Properties": {"CloudWatchRoleArn": {"Fn::GetAtt": ["GatewayLogsWriter", "Arn"]}},
     },
@@ -172,6 +172,7 @@ def _api() -> dict[str, Any]:
     log = {"Fn::Sub": "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${AccessLog}"}
     properties = {
         "OpenApiVersion": "2.0",  # else SAM adds a public stage of its own, aws/chalice#1655
+        "AlwaysDeploy": True,  # SAM would see a change of the definition's text alone, and none of a parameter in it
         "DefinitionBody": definition,
         "TracingEnabled": True,
         "SecurityPolicy": TLS,

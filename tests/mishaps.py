@@ -24,15 +24,20 @@ def refused(dynamodb: str, sns: str, *, status: int = 400, sns_status: int = 400
     return fault
 
 
-def conflict(exchange: Exchange) -> None:
-    """Answer that another transaction is at the first of the rows; nothing is done."""
+def conflict(exchange: Exchange, at: int = 0) -> None:
+    """Answer that another transaction is at this one of the rows; nothing is done."""
     items = json.loads(exchange.body).get("TransactItems")
     if items is None:
         refused("TransactionConflictException", "")(exchange)
         return
-    reasons = [{"Code": "TransactionConflict"}, *[{"Code": "None"}] * (len(items) - 1)]
+    reasons = [{"Code": "None"} for _ in items]
+    reasons[at] = {"Code": "TransactionConflict"}
     told = {"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException", "CancellationReasons": reasons}
     exchange.send(whole(400, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(told).encode()))
+
+
+def conflict_at_the_last(exchange: Exchange) -> None:
+    conflict(exchange, -1)
 
 
 def reset_before(exchange: Exchange) -> None:

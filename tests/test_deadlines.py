@@ -47,7 +47,7 @@ def number() -> str:
 
 
 def in_lambda(ground: Ground, request: str, fault: str) -> Pair:
-    """Return the answer of an instance with a second left, how often the peer had been asked by then, the next, and texts."""
+    """Return the answer of an instance with a moment left, how often the peer had been asked by then, the next, and texts."""
     call, _, method, path, body = REQUESTS[request]
     claims, to = pool.id_claims(**{"cognito:groups": "admin"}), number()
     if path == "/sms":
@@ -55,7 +55,7 @@ def in_lambda(ground: Ground, request: str, fault: str) -> Pair:
     headers: Any = {} if request == "create" else {"Idempotency_Key": f"k{to}"}
     with ground.instance() as instance:
         instance.wire.plan(call, repeat(FAULTS[fault]))
-        answer = instance(claims, method, path, body, 1500, **headers)
+        answer = instance(claims, method, path, body, 2000, **headers)
         asked = instance.wire.seen[call]
         instance.wire.clear()
         return answer, asked, instance(claims, method, path, body, **headers), ground.texts(to)

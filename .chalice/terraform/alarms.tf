@@ -42,19 +42,27 @@ locals {
       namespace   = "AWS/DynamoDB"
       metric      = "WriteThrottleEvents"
       threshold   = 10
-      description = "DynamoDB turns writes away: one partition, such as a status of the board, takes too many. BOARD_SHARDS may grow."
+      description = "DynamoDB turns writes away: one partition, such as the tasks of one user, takes too many."
+    }
+    board-write-throttles = {
+      namespace   = "AWS/DynamoDB"
+      metric      = "WriteThrottleEvents"
+      threshold   = 10
+      dimensions  = { GlobalSecondaryIndexName = "GSI1" }
+      description = "The index of the board turns writes away, and so the table does: a status takes too many. BOARD_SHARDS may grow."
     }
   }
 }
 
 resource "aws_cloudwatch_metric_alarm" "all" {
-  for_each = var.alarm_topic_arn == "" ? {} : local.alarms # an alarm that nobody hears costs money all the same
+  # An alarm that nobody hears costs money all the same.
+  for_each = { for name, alarm in local.alarms : name => alarm if var.alarm_topic_arn != "" }
 
   alarm_name          = "${local.name}-${each.key}"
   alarm_description   = each.value.description
   namespace           = each.value.namespace
   metric_name         = each.value.metric
-  dimensions          = local.dimensions[each.value.namespace]
+  dimensions          = merge(local.dimensions[each.value.namespace], try(each.value.dimensions, {}))
   statistic           = try(each.value.percentile, null) == null ? "Sum" : null
   extended_statistic  = try(each.value.percentile, null)
   period              = 300

@@ -92,11 +92,27 @@ def test_what_is_protected_stays_and_all_else_goes(checkout: Checkout) -> None:
     checkout.local("deploy")
     before = there(checkout.aws)
     done = checkout.local("destroy", typed="dev\n")
-    assert "protected from deletion and stays" in done.stdout
+    assert "Stage dev is gone, all but the table task-api-dev" in done.stdout
+    assert "protected from deletion" in done.stdout
     after = there(checkout.aws)
     assert (after["stacks"], after["functions"], after["apis"]) == ([], [], [])
     assert after["tables"] == before["tables"] == ["task-api-dev"]
     assert not json.loads(checkout.config_file.read_text())["stages"]["dev"]["environment_variables"].get("TABLE_NAME")
+
+
+def test_a_table_that_stayed_is_not_built_upon_unasked(checkout: Checkout) -> None:
+    done = checkout.local("deploy", check=False)
+    assert done.returncode == 1
+    assert "The table task-api-dev is there already" in done.stderr
+    assert there(checkout.aws)["stacks"] == []
+
+
+def test_what_is_gone_can_be_destroyed_again(checkout: Checkout) -> None:
+    dynamodb = checkout.aws.client("dynamodb")
+    dynamodb.update_table(TableName="task-api-dev", DeletionProtectionEnabled=False)
+    assert "Stage dev is gone.\n" in checkout.local("destroy", typed="dev\n").stdout
+    assert "Stage dev is gone.\n" in checkout.local("destroy", typed="dev\n").stdout
+    assert there(checkout.aws)["tables"] == []
 
 
 def protected(config: Any, value: str) -> Any:

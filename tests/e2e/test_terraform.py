@@ -158,7 +158,7 @@ class TestWhatIsKept:
     def test_a_stage_that_chooses_nothing_pays_for_nothing(self, module: Module) -> None:
         nothing = ("alarm_topic_arn=", "dashboard=false", "gateway_logs_role=false", "kms_key_arn=", "reserved_concurrency=")
         plan = module("plan", "-input=false", "-refresh=false", "-out=plan", *(f"-var={choice}" for choice in nothing))
-        assert plan.count("will be destroyed") == 6 + 1 + 3  # alarms, dashboard, role
+        assert plan.count("will be destroyed") == 7 + 1 + 3  # alarms, dashboard, role
         planned = json.loads(module("show", "-json", "plan"))["planned_values"]["root_module"]["resources"]
         assert {function["reserved_concurrent_executions"] for function in of_type(planned, "aws_lambda_function")} == {-1}
         (table,) = of_type(planned, "aws_dynamodb_table")
