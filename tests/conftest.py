@@ -10,8 +10,12 @@ from typing import Any
 
 import moto
 import pytest
+from hypothesis import settings as rules
 
 from tests import pool
+
+rules.register_profile("unhurried", rules.get_profile(rules.get_current_profile_name()), deadline=None)
+rules.load_profile("unhurried")  # a busy machine is no reason to fail
 
 ROOT = Path(__file__).parent.parent
 TABLE = "task-api-test"

@@ -63,7 +63,7 @@ MEMBERS = {
 
 
 class TestMergePatch:
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(st.fixed_dictionaries(MEMBERS), st.lists(st.fixed_dictionaries({}, optional=MEMBERS), max_size=4))
     def test_a_task_becomes_what_the_rfc_makes_of_it(self, first: dict[str, Any], patches: list[dict[str, Any]]) -> None:
         alice = Person()
@@ -79,7 +79,7 @@ class TestMergePatch:
             assert {name: stored[name] for name in MEMBERS} == {"description": "", "due_at": None} | model
             assert stored["version"] == version
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     @given(st.fixed_dictionaries({}, optional=MEMBERS), st.sampled_from(["title", "status"]))
     def test_what_a_task_cannot_be_without_is_not_taken_from_it(self, patch: dict[str, Any], name: str) -> None:
         alice = Person()
