@@ -20,6 +20,7 @@ fuzz: .venv/.ready
 
 .venv/.ready: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed. Name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@test ! -L .venv || { echo ".venv is a link, and what it leads to would be emptied. Remove the link, then: make $(MAKECMDGOALS)" >&2; exit 1; }
 	@echo "Fetching the pinned packages into .venv (once, about a minute) ..."
 	@$(PYTHON) -m venv --clear .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt

@@ -72,6 +72,8 @@ def _do(command: str, argument: str) -> None:
 def _on_the_way_to_aws(command: str, stage: str) -> None:
     from local import environment  # noqa: PLC0415
 
+    if command != "generate":
+        environment.require_stage(stage)
     if command in {"deploy", "destroy"}:
         environment.require_region()
     environment.describe(stage or environment.STAGE)

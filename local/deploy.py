@@ -12,7 +12,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local import packaging, refusals, stack, template
-from local.environment import CONFIG, ROOT, LocalError, stages
+from local.environment import CONFIG, ROOT, LocalError
 
 _DEPLOYED = ROOT / ".chalice" / "deployed"
 _LOGS_ROLE = "task-api-gateway-logs"
@@ -24,7 +24,6 @@ _SLOW_PAUSE, _SLOW_TRIES = 30, 40
 
 def deploy(stage: str) -> None:
     """Deploy a stage, or bring it up to date; what is there already stays as it is. Raises LocalError."""
-    _check(stage)
     _DEPLOYED.mkdir(exist_ok=True)
     _introduce(stage, "deploy")
     with _step(stage, "Table, users, clients, logs and alarms (CloudFormation)"):
@@ -42,7 +41,6 @@ def deploy(stage: str) -> None:
 
 def destroy(stage: str) -> None:
     """Take a stage away, all but a table and users that refuse to be deleted; raises LocalError."""
-    _check(stage)
     _introduce(stage, "destroy")
     print(f"This deletes the API, the functions, the users and the tasks of stage {stage}, for good.")
     print(f"Type {stage} to go on: ", end="", flush=True)
@@ -72,12 +70,6 @@ def _step(stage: str, name: str, command: str = "deploy") -> Iterator[None]:
             f"This step failed: {name}.\n{error}\nWhat was done before it stays. Mend it, then: make {command} STAGE={stage}"
         )
         raise LocalError(message) from error
-
-
-def _check(stage: str) -> None:
-    if stage not in stages():
-        message = f"STAGE={stage} is not a stage on AWS; take one of {', '.join(stages())}."
-        raise LocalError(message)
 
 
 def _remember(stage: str, settings: Mapping[str, str | None]) -> None:

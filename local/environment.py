@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 
 import boto3
+from botocore.exceptions import BotoCoreError
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("LOCAL_HOME") or ROOT / ".local").resolve()
@@ -75,25 +76,34 @@ def stages() -> list[str]:
 
 
 def described(stage: str) -> dict[str, str]:
-    """Return settings with which the app can be looked at, where nothing of AWS is called; raises LocalError."""
-    if stage not in [STAGE, *stages()]:
-        message = f"STAGE={stage} is not a stage of .chalice/config.json; take one of {', '.join(stages())}."
-        raise LocalError(message)
+    """Return settings with which the app can be looked at, where nothing of AWS is called."""
     variables: dict[str, str] = json.loads(CONFIG.read_text())["stages"][stage]["environment_variables"]
     pool = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_none"
     deployed = {"TABLE_NAME": "none", "USER_POOL_ARN": pool, "WEB_CLIENT_ID": "none", "MACHINE_CLIENT_IDS": ""}
     return deployed | variables | {"AWS_DEFAULT_REGION": boto3.Session().region_name or "us-east-1"}
 
 
+def require_stage(stage: str) -> None:
+    """Raise LocalError for what is no stage on AWS."""
+    if stage not in stages():
+        message = f"STAGE={stage} is not a stage on AWS; take one of {', '.join(stages())}."
+        raise LocalError(message)
+
+
 def require_region() -> None:
     """Raise LocalError where nobody has said to which region of AWS to go."""
-    if not boto3.Session().region_name:
+    try:
+        region = boto3.Session().region_name
+    except BotoCoreError as error:
+        message = f"{error}. Name a profile that is there, or none: unset AWS_PROFILE"
+        raise LocalError(message) from error
+    if not region:
         message = "No region of AWS is set. Set one, such as: export AWS_DEFAULT_REGION=eu-central-1"
         raise LocalError(message)
 
 
 def describe(stage: str) -> None:
-    """Set these settings here; raises LocalError."""
+    """Set these settings here."""
     os.environ.update(described(stage))
 
 

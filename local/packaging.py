@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from chalicelib import RELEASE
 from local import template
 from local.environment import ROOT, LocalError, described
 
@@ -48,7 +49,10 @@ def chalice(folder: Path, *arguments: str, environment: dict[str, str] | None = 
 
 
 def package(stage: str, out: Path, **changes: object) -> None:
-    """Write deployment.zip, template.json and MANIFEST.md; the same commit gives the same bytes. Raises LocalError."""
+    """Write deployment.zip, template.json, import.json and MANIFEST.md; the same commit gives the same bytes.
+
+    Raises LocalError.
+    """
     with shipped(stage, **changes) as folder:
         merged = folder.parent / "merge.json"
         merged.write_text(json.dumps(template.merge(stage)))
@@ -59,14 +63,28 @@ def package(stage: str, out: Path, **changes: object) -> None:
         shutil.copy(built / "deployment.zip", out / "deployment.zip")
         whole = json.loads((built / "sam.json").read_text())
     (out / "template.json").write_text(json.dumps(whole, indent=1) + "\n")
+    (out / "import.json").write_text(json.dumps(_data_alone(whole), indent=1) + "\n")
     (out / "MANIFEST.md").write_text(_manifest(stage, out, whole))
+
+
+def _data_alone(whole: dict[str, Any]) -> dict[str, Any]:
+    """Return the template with table and users alone, which a stack is to have that imports them."""
+    conditions = {"IsProtected": ["DeletionProtection"], "HasKey": ["KmsKeyArn"]}
+    parameters = ["Stage", *(name for names in conditions.values() for name in names)]
+    return {
+        "AWSTemplateFormatVersion": whole["AWSTemplateFormatVersion"],
+        "Description": "Table and users of the task API, to be imported into a stack that gets the rest after that.",
+        "Parameters": {name: whole["Parameters"][name] for name in parameters},
+        "Conditions": {name: whole["Conditions"][name] for name in conditions},
+        "Resources": {name: whole["Resources"][name] for name in ("Table", "UserPool")},
+    }
 
 
 def _manifest(stage: str, out: Path, whole: dict[str, Any]) -> str:
     resources = whole["Resources"]
     hashes = "".join(
         f"| {name} | {(out / name).stat().st_size:,} | `{hashlib.sha256((out / name).read_bytes()).hexdigest()}` |\n"
-        for name in ("deployment.zip", "template.json")
+        for name in ("deployment.zip", "template.json", "import.json")
     )
     policies = "".join(
         f"\n**{function}**\n\n" + "".join(f"- {_in_words(statement)}\n" for statement in _statements(resources[role]))
@@ -79,7 +97,7 @@ def _manifest(stage: str, out: Path, whole: dict[str, Any]) -> str:
         for name, parameter in sorted(whole["Parameters"].items())
     )
     return (
-        f"# Task API, stage {stage}\n\n{resources['APIHandler']['Properties']['Runtime']} on "
+        f"# Task API {RELEASE}, stage {stage}\n\n{resources['APIHandler']['Properties']['Runtime']} on "
         f"{resources['APIHandler']['Properties']['Architectures'][0]}. How to deploy it: docs/deploy.md.\n\n"
         f"| File | Bytes | SHA-256 |\n| --- | --- | --- |\n{hashes}\n"
         f"## What the functions may do\n{policies}\n"

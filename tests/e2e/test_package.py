@@ -78,7 +78,7 @@ def run(tool: str, *arguments: object, cwd: Path = ROOT) -> subprocess.Completed
 
 class TestTheTemplate:
     def test_cfn_lint_finds_nothing(self, prod: Path, expanded: Path) -> None:
-        for path in (prod / "template.json", expanded, ROOT / ".chalice" / "resources.json"):
+        for path in (prod / "template.json", prod / "import.json", expanded, ROOT / ".chalice" / "resources.json"):
             done = run("cfn-lint", "-t", path)
             assert (done.returncode, done.stdout) == (0, "")
 
@@ -140,7 +140,7 @@ class TestTheTemplate:
 class TestTheZip:
     def test_the_same_commit_gives_the_same_bytes(self, prod: Path, tmp_path: Path) -> None:
         again = built(tmp_path)
-        for name in ("deployment.zip", "template.json", "MANIFEST.md"):
+        for name in ("deployment.zip", "template.json", "import.json", "MANIFEST.md"):
             assert (again / name).read_bytes() == (prod / name).read_bytes(), name
 
     def test_another_processor_changes_the_native_parts_alone(self, prod: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The packaged stack, deployed again and deleted."""
 
+import json
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -79,3 +80,28 @@ def test_a_stack_that_is_deleted_leaves_the_data(api: Deployed) -> None:
     assert api.aws.client("apigateway").get_rest_apis()["items"] == []
     with pytest.raises(ClientError, match="protect"):
         api.aws.client("dynamodb").delete_table(TableName="task-api-prod")
+
+
+def test_a_new_stack_takes_up_the_data(api: Deployed) -> None:
+    cloudformation = api.aws.client("cloudformation")
+    identifiers = {"Table": {"TableName": "task-api-prod"}, "UserPool": {"UserPoolId": api.pool}}
+    data = (api.aws.log.parent / "checkout" / "dist" / "prod" / "import.json").read_text()
+    resources = json.loads(data)["Resources"]
+    taken = {"StackName": "tasks", "ChangeSetName": "import"}
+    cloudformation.create_change_set(
+        **taken,
+        ChangeSetType="IMPORT",
+        TemplateBody=data,
+        ResourcesToImport=[
+            {"ResourceType": resources[name]["Type"], "LogicalResourceId": name, "ResourceIdentifier": identifier}
+            for name, identifier in identifiers.items()
+        ],
+    )
+    patience = {"Delay": 1, "MaxAttempts": 60}
+    cloudformation.get_waiter("change_set_create_complete").wait(**taken, WaiterConfig=patience)
+    cloudformation.execute_change_set(**taken)
+    cloudformation.get_waiter("stack_import_complete").wait(StackName="tasks", WaiterConfig=patience)
+    again = updated(api, "rest", GatewayLogsRole="false", AlarmTopicArn="", Dashboard="false")
+    assert again("GET", "/health").status == 200
+    outputs = cloudformation.describe_stacks(StackName="tasks")["Stacks"][0]["Outputs"]
+    assert api.settings["USER_POOL_ARN"] in {output["OutputValue"] for output in outputs}
