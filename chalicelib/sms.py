@@ -78,7 +78,7 @@ def _counters(machine: Machine, number: str, size: int, now: int) -> list[Counte
 def _counter(name: str, seconds: int, now: int, amount: int, limit: int) -> Counter:
     start = now - now % seconds
     window = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%dT%H:%M")
-    return Counter(f"LIMIT#{name}", window, amount, limit, start + seconds, TooManyRequests(start + seconds - now))
+    return Counter(name, window, amount, limit, start + seconds, TooManyRequests(start + seconds - now))
 
 
 def _replayed(earlier: dict[str, Any], key: Key, now: int) -> Receipt:

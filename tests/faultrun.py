@@ -92,5 +92,5 @@ def _stored(ground: Ground, operation: Operation, sub: str, number: str) -> Stor
     if operation.path != "/sms":
         return Stored([rows.plain(row) for row in ground.rows(f"USER#{sub}", "TASK#")])
     records = [rows.plain(row) for row in ground.rows(f"CLIENT#{_CLIENT}", f"IDEMPOTENCY#sms#k{number}")]
-    limit = ground.rows(f"LIMIT#LIMIT#TO#{hashlib.sha256(number.encode()).hexdigest()}", "20")
+    limit = ground.rows(f"LIMIT#TO#{hashlib.sha256(number.encode()).hexdigest()}", "20")
     return Stored([], ground.texts(number), sum(int(row["count"]["N"]) for row in limit), next(iter(records), None))
