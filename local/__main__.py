@@ -86,8 +86,10 @@ def _on_the_way_to_aws(command: str, stage: str) -> None:
         licences.write()
     elif command == "package":
         packaging.package(stage, _ROOT / "dist" / stage)
+        print(f"Written to dist/{stage}: MANIFEST.md tells what it is, docs/deploy.md how to deploy it.")
     elif command == "package-terraform":
         terraform.package(stage, _ROOT / "dist" / f"{stage}-terraform")
+        print(f"Written to dist/{stage}-terraform: README.md there tells how to use it.")
     elif command == "deploy":
         deploy.deploy(stage)
     else:
