@@ -2,10 +2,12 @@
 
 import json
 import random
+import time
 
 from tests.proxy import Exchange, Fault, whole
 
 _DRIP = 0.1  # seconds, far below every timeout of a read
+_LATE = 0.05  # seconds, in which the client tries again, and others write
 _PAGE = b"<!DOCTYPE html><html><body><h1>Welcome</h1></body></html>"
 
 
@@ -47,6 +49,13 @@ def reset_before(exchange: Exchange) -> None:
 def reset_after(exchange: Exchange) -> None:
     exchange.forward()
     exchange.reset()
+
+
+def late(exchange: Exchange) -> None:
+    """Break the connection, and let the request arrive all the same, a moment later."""
+    exchange.reset()
+    time.sleep(_LATE)
+    exchange.forward()
 
 
 def cut(exchange: Exchange) -> None:

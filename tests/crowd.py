@@ -1,0 +1,170 @@
+"""Clients who do to a few tasks whatever comes to mind, several for each owner.
+
+Each writes down when it asked for what, and when it was answered what. Some answers never reach it.
+"""
+
+import random
+import time
+from collections import Counter
+from typing import Any, NamedTuple
+
+from tests import pool
+from tests.ground import Instance
+from tests.history import NEVER
+from tests.people import Answer
+
+STATUSES = ["pending", "in_progress", "done"]
+_LOST = 0.03
+_AT_HAND = 4  # tasks that everybody is at
+
+
+class Request(NamedTuple):
+    """What was asked, and what was answered, if that is known."""
+
+    began: float
+    ended: float
+    owner: str
+    method: str
+    path: str
+    body: Any
+    headers: dict[str, str]
+    answer: Answer | None
+    disturbed: bool
+    status: int
+    """Of the answer, lost or not."""
+    stray: bool
+    """Whether the task is known to be another's."""
+
+
+Walk = list[Request]
+"""A list from its first page to its last."""
+
+
+class Story:
+    """What a crowd has done."""
+
+    def __init__(self, *, fair: bool) -> None:
+        self.fair = fair
+        self.requests: list[Request] = []
+        self.walks: list[Walk] = []
+        self.faults: Counter[str] = Counter()
+
+
+class Owner:
+    def __init__(self, name: str) -> None:
+        self.name, self.claims = name, pool.id_claims()
+        self.other = self
+        self.known: list[tuple[str, int]] = []
+        """Tasks with a version that each has had, as somebody was shown it."""
+
+    @property
+    def paths(self) -> list[str]:
+        return [path for path, _ in self.known]
+
+
+class Client:
+    """One of those who act for an owner."""
+
+    def __init__(self, name: str, owner: Owner, instance: Instance, seed: object, story: Story) -> None:
+        self.name, self.owner, self._instance, self._story = name, owner, instance, story
+        self._dice = random.Random(f"{seed} {name}")  # noqa: S311 - no secret
+        self._deeds = 0
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: Any) -> Request:
+        faulted = self._instance.wire.faulted
+        before, began = sum(faulted.values()), time.monotonic()
+        answer = self._instance(self.owner.claims, method, path, body, **headers)
+        ended, disturbed = time.monotonic(), sum(faulted.values()) > before
+        known = answer.status not in {409, 503} and self._dice.random() > _LOST
+        request = Request(
+            began,
+            ended if known else NEVER,
+            self.owner.name,
+            method,
+            path,
+            body,
+            headers,
+            answer if known else None,
+            disturbed,
+            answer.status,
+            path in self.owner.other.paths,
+        )
+        self._story.requests.append(request)
+        return request
+
+    def act(self) -> None:
+        self._deeds += 1
+        dice, known = self._dice, self.owner.known[-_AT_HAND:]
+        deeds = [self._create, self.walk]
+        weights = [2, 1]
+        if known:
+            deeds += [self._read, self._change, self._delete]
+            weights += [3, 8, 1]
+        if self._others():
+            deeds.append(self._stray)
+            weights.append(1)
+        (deed,) = dice.choices(deeds, weights)
+        deed()
+
+    def _create(self) -> None:
+        key = self._dice.choice(["", f"k{self._dice.randrange(12)}"])
+        mark = f"{self.owner.name}:{key or self.name + '.' + str(self._deeds)}"  # stays with the task as its description
+        status = STATUSES[len(mark) % 3]
+        body = {"title": mark, "description": mark, "status": status}
+        self._learn(self.ask("POST", "/tasks", body, **({"Idempotency_Key": key} if key else {})))
+
+    def _read(self) -> None:
+        self._learn(self.ask("GET", self._some()[0]))
+
+    def _change(self) -> None:
+        path, version = self._some()
+        body = {"title": f"{self.name} {self._deeds}"}
+        if self._dice.random() < 0.2:
+            body["status"] = self._dice.choice(STATUSES)
+        self._learn(self.ask("PATCH", path, body, **self._tag(version)))
+
+    def _delete(self) -> None:
+        path, version = self._some()
+        self.ask("DELETE", path, **self._tag(version))
+
+    def _stray(self) -> None:
+        """Reach for what is another's."""
+        path, method = self._dice.choice(self._others()), self._dice.choice(["GET", "PATCH", "DELETE"])
+        self.ask(method, path, {"title": "mine"} if method == "PATCH" else None)
+
+    def walk(self) -> None:
+        """Follow a list to its end, or to the first page that does not come."""
+        status = self._dice.choice(["", f"&status={self._dice.choice(STATUSES)}"])
+        path = f"/tasks?limit={self._dice.randint(2, 6)}{status}"
+        walk: Walk = []
+        cursor = ""
+        while True:
+            page = self.ask("GET", path + cursor)
+            if page.answer is None or page.answer.status != 200:
+                return
+            walk.append(page)
+            if page.answer.json["next_cursor"] is None:
+                break
+            cursor = f"&cursor={page.answer.json['next_cursor']}"
+        self._story.walks.append(walk)
+
+    def _others(self) -> list[str]:
+        return self.owner.other.paths[-_AT_HAND:]
+
+    def _some(self) -> tuple[str, int]:
+        return self._dice.choice(self.owner.known[-_AT_HAND:])
+
+    def _tag(self, version: int) -> dict[str, str]:
+        tag = self._dice.choice(["", "", "*", f'"{version}"', f'"{version}"', f'"{version}", "{version + 1}"'])
+        return {"If_Match": tag} if tag else {}
+
+    def _learn(self, request: Request) -> None:
+        """Remember the version that was shown, so that others may try the same tag."""
+        if request.answer and request.answer.status in {200, 201}:
+            task = request.answer.json
+            path = f"/tasks/{task['task_id']}"
+            places = [place for place, (known, _) in enumerate(self.owner.known) if known == path]
+            if places:
+                self.owner.known[places[0]] = (path, task["version"])
+            else:
+                self.owner.known.append((path, task["version"]))

@@ -1,0 +1,75 @@
+"""Crowds on ground that is kind and on ground that is not: in short in test_many_at_once.py, for long in `make history`."""
+
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from tests import conftest  # noqa: F401 - which sets the stage
+from tests.gathering import gathered
+from tests.ground import Ground, prepared
+from tests.judge import faults, histories
+
+_SEEDS = 20
+_STOP = 5  # histories that went wrong
+
+
+class Figures:
+    """What crowds have done, and what was wrong with it."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.statuses: Counter[int] = Counter()
+        self.wrong: list[str] = []
+
+    def add(self, ground: Ground, seed: int, *, fair: bool, clients: int = 6, deeds: int = 30) -> None:
+        story = gathered(ground, seed, fair=fair, clients=clients, deeds=deeds)
+        tasks = histories(story)
+        self.statuses.update(request.status for request in story.requests)
+        self.counts["crowds"] += 1
+        self.counts["operations"] += len(story.requests)
+        self.counts["unknown outcomes"] += sum(request.answer is None for request in story.requests)
+        self.counts["histories of tasks"] += len(tasks)
+        self.counts["calls in them"] += sum(map(len, tasks.values()))
+        self.counts["lists"] += len(story.walks)
+        self.counts["faults of the network"] += story.faults.total()
+        self.wrong += [f"seed {seed}, {'fair' if fair else 'bad'} weather: {fault}" for fault in faults(story)]
+
+    def report(self) -> str:
+        """Return what came of it, what is wrong first."""
+        statuses = ", ".join(f"{status}: {count}" for status, count in sorted(self.statuses.items()))
+        counts = ", ".join(f"{count} {name}" for name, count in self.counts.items())
+        return "\n".join([*self.wrong[:_STOP], f"Statuses: {statuses}", f"{counts}; {len(self.wrong)} wrong"])
+
+
+def run(ground: Ground, seeds: range, deeds: int, tell: Callable[[str], object]) -> Figures:
+    """Let a crowd act for each seed and weather."""
+    figures = Figures()
+    began = time.monotonic()
+    for seed in seeds:
+        for fair in (True, False):
+            figures.add(ground, seed, fair=fair, deeds=deeds)
+        tell(f"seed {seed}, {time.monotonic() - began:.0f} s: {figures.counts['operations']} operations")
+        if len(figures.wrong) >= _STOP:
+            break
+    return figures
+
+
+def main() -> int:
+    """Take so many seeds, or as many as are asked for."""
+    seeds = range(int(sys.argv[1]) if sys.argv[1:] else _SEEDS)
+    with tempfile.TemporaryDirectory() as folder, prepared(Path(folder)) as ground:
+        figures = run(ground, seeds, 60, _tell)
+    _tell(figures.report())
+    return 1 if figures.wrong else 0
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
