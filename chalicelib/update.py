@@ -66,6 +66,8 @@ def change(caller: Caller, task_id: str, changes: TaskChanges, versions: frozens
         except ClientError as error:
             row: Any = error.response.get("Item")
             retried = aws.retried(error)
+        if row is None and retried:
+            raise Unavailable  # an earlier attempt may have written, and another call have deleted what it wrote
         if row is None:
             raise NotFound
         task = rows.task(row)

@@ -195,10 +195,11 @@ class TestLostAnswers:
             assert alice("DELETE", path).status == 204
         assert alice("DELETE", path).problem == (404, "not-found")
 
-    def test_a_change_of_what_was_deleted_meanwhile_finds_nothing(self, alice: Person) -> None:
+    def test_a_change_that_was_made_and_deleted_meanwhile_is_not_said_to_have_found_nothing(self, alice: Person) -> None:
         path = path_of(alice.creates())
         with network(lost_after(lambda: alice("DELETE", path))):
-            assert alice("PATCH", path, {"title": "x"}).problem == (404, "not-found")
+            assert alice("PATCH", path, {"title": "x"}).problem == UNAVAILABLE
+        assert alice("PATCH", path, {"title": "x"}).problem == (404, "not-found")
 
 
 class TestOthersInBetween:
