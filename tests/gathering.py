@@ -11,7 +11,7 @@ from tests.ground import Ground
 from tests.proxy import Fault, Wire
 from tests.test_weather import QUICK
 
-OPERATIONS = ["PutItem", "GetItem", "Query", "UpdateItem", "DeleteItem", "TransactWriteItems"]
+OPERATIONS = ["PutItem", "GetItem", "Query", "UpdateItem", "DeleteItem", "TransactWriteItems", "Publish"]
 _FAULTED = 0.25
 
 
@@ -23,7 +23,7 @@ def weather(wire: Wire, seed: object) -> None:
             yield dice.choice(kinds) if dice.random() < _FAULTED else None
 
     for operation in OPERATIONS:
-        kinds = QUICK if operation == "PutItem" else [*QUICK, mishaps.late]
+        kinds = QUICK if operation in {"PutItem", "Publish"} else [*QUICK, mishaps.late]
         wire.plan(operation, faults(random.Random(f"{seed} {operation}"), kinds))  # noqa: S311 - weather
 
 

@@ -89,25 +89,29 @@ class Ground:
 
     def texts(self, number: str) -> int:
         """Return how many texts have gone out to a number."""
+        return len(self.messages(number))
+
+    def messages(self, number: str) -> list[str]:
+        """Return the texts that have gone out to a number."""
         told = self.aws.asked(f"/_ministack/sns/sms-messages?phoneNumber={urllib.parse.quote(number)}")
-        return len(told["sms_messages"].get(number, []))
+        return [text["Message"] for text in told["sms_messages"].get(number, [])]
 
 
 @contextmanager
-def prepared(folder: Path) -> Iterator[Ground]:
-    """Give the ground for the length of a block."""
-    with running(folder) as aws, Proxy() as proxy, _function(aws) as port:
+def prepared(folder: Path, **stage: str) -> Iterator[Ground]:
+    """Give the ground for the length of a block; the limits of texts are out of reach unless the stage names others."""
+    with running(folder) as aws, Proxy() as proxy, _function(aws, stage) as port:
         ground = Ground(aws, proxy, port)
         ground.dynamodb.create_table(TableName=TABLE, **table_properties())
         yield ground
 
 
 @contextmanager
-def _function(aws: Aws) -> Iterator[int]:
+def _function(aws: Aws, changes: dict[str, str]) -> Iterator[int]:
     """Run tests/instance.py; gives its port."""
     limits = {f"SMS_{name}": "1000000" for name in ("PER_CLIENT_AND_MINUTE", "PER_NUMBER_AND_HOUR", "PARTS_PER_DAY")}
     stage = {name.upper(): str(getattr(settings, name)) for name in Settings.__struct_fields__} | limits
-    environment = aws.environment | stage | {"AWS_LAMBDA_FUNCTION_NAME": "task-api-prod"}
+    environment = aws.environment | stage | changes | {"AWS_LAMBDA_FUNCTION_NAME": "task-api-prod"}
     command = [sys.executable, "-m", "tests.instance"]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -11,6 +11,7 @@ from tests import conftest  # noqa: F401 - which sets the stage
 from tests.gathering import gathered
 from tests.ground import Ground, prepared
 from tests.judge import faults, histories
+from tests.texters import STAGE, Texts
 
 _SEEDS = 20
 _STOP = 5  # histories that went wrong
@@ -37,6 +38,14 @@ class Figures:
         self.counts["faults of the network"] += story.faults.total()
         self.wrong += [f"seed {seed}, {'fair' if fair else 'bad'} weather: {fault}" for fault in faults(story)]
 
+    def add_texts(self, ground: Ground, seed: int, *, fair: bool) -> None:
+        texts = Texts(ground, seed, fair=fair)
+        self.counts["texts asked for"] += len(texts.sent)
+        self.counts["of them sent"] += len(
+            {sent.answer.json["message_id"] for sent in texts.sent if sent.answer.status == 202}
+        )
+        self.wrong += [f"seed {seed}, {'fair' if fair else 'bad'} weather: {fault}" for fault in texts.faults()]
+
     def report(self) -> str:
         """Return what came of it, what is wrong first."""
         statuses = ", ".join(f"{status}: {count}" for status, count in sorted(self.statuses.items()))
@@ -44,13 +53,14 @@ class Figures:
         return "\n".join([*self.wrong[:_STOP], f"Statuses: {statuses}", f"{counts}; {len(self.wrong)} wrong"])
 
 
-def run(ground: Ground, seeds: range, deeds: int, tell: Callable[[str], object]) -> Figures:
+def run(ground: Ground, tight: Ground, seeds: range, deeds: int, tell: Callable[[str], object]) -> Figures:
     """Let a crowd act for each seed and weather."""
     figures = Figures()
     began = time.monotonic()
     for seed in seeds:
         for fair in (True, False):
             figures.add(ground, seed, fair=fair, deeds=deeds)
+            figures.add_texts(tight, seed, fair=fair)
         tell(f"seed {seed}, {time.monotonic() - began:.0f} s: {figures.counts['operations']} operations")
         if len(figures.wrong) >= _STOP:
             break
@@ -60,8 +70,13 @@ def run(ground: Ground, seeds: range, deeds: int, tell: Callable[[str], object])
 def main() -> int:
     """Take so many seeds, or as many as are asked for."""
     seeds = range(int(sys.argv[1]) if sys.argv[1:] else _SEEDS)
-    with tempfile.TemporaryDirectory() as folder, prepared(Path(folder)) as ground:
-        figures = run(ground, seeds, 60, _tell)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory() as another,
+        prepared(Path(folder)) as ground,
+        prepared(Path(another), **STAGE) as tight,
+    ):
+        figures = run(ground, tight, seeds, 60, _tell)
     _tell(figures.report())
     return 1 if figures.wrong else 0
 

@@ -68,7 +68,9 @@ def _winners(story: Story) -> Iterator[str]:
     won: Counter[tuple[str, str]] = Counter(
         (request.path, request.headers["If_Match"])
         for request in story.requests
-        if request.answer and request.answer.status in {200, 204} and request.headers.get("If_Match", "*")[1:-1].isdigit()
+        if request.answer
+        and request.answer.status in {200, 204}
+        and request.headers.get("If_Match", "*")[1:-1].isdigit()
         # ... where a DELETE that lost an answer and then finds nothing counts for none.
         and not (request.disturbed and request.method == "DELETE")
     )
