@@ -60,7 +60,7 @@ class Texts:
         return sum(self._windows(name))
 
     def _windows(self, name: str) -> list[int]:
-        return [int(row["count"]["N"]) for row in self._ground.rows(rows.counter_key(f"LIMIT#{name}", "")["PK"]["S"], "2")]
+        return [int(row["count"]["N"]) for row in self._ground.rows(rows.counter_key(name, "")["PK"]["S"], "2")]
 
     def faults(self) -> Iterator[str]:
         """Give what is wrong."""
