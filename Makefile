@@ -4,7 +4,7 @@ PORT ?= 8000
 AWS_PORT ?= 4566
 export PORT AWS_PORT
 
-.PHONY: run test fuzz history generate package package-terraform deploy destroy lock clean
+.PHONY: run test fuzz history load generate package package-terraform deploy destroy lock clean
 
 run: .venv/.ready
 	@.venv/bin/python -m local run
@@ -20,6 +20,9 @@ fuzz: .venv/.ready
 
 history: .venv/.ready
 	@.venv/bin/python -m tests.histories $(SEEDS)
+
+load: .venv/.ready
+	@.venv/bin/python -m tests.load $(SECONDS)
 
 .venv/.ready: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed. Name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }

@@ -14,6 +14,7 @@ from tests.history import NEVER
 from tests.people import Answer
 
 STATUSES = ["pending", "in_progress", "done"]
+UNANSWERED = 0
 _LOST = 0.03
 _TIMEOUT = 1  # second, the shortest of those that the app has towards AWS
 _AT_HAND = 4  # tasks that everybody is at
@@ -35,6 +36,8 @@ class Request(NamedTuple):
     """Of the answer, lost or not."""
     stray: bool
     """Whether the task is known to be another's."""
+    took: float
+    """Seconds; also where the answer is taken for lost."""
 
 
 Walk = list[Request]
@@ -44,8 +47,8 @@ Walk = list[Request]
 class Story:
     """What a crowd has done."""
 
-    def __init__(self, *, fair: bool) -> None:
-        self.fair = fair
+    def __init__(self, *, throttled: bool = False) -> None:
+        self.throttled = throttled
         self.requests: list[Request] = []
         self.walks: list[Walk] = []
         self.faults: Counter[str] = Counter()
@@ -78,7 +81,7 @@ class Client:
         ended = time.monotonic()
         # On a machine so busy that a connection or an answer times out, the network has lost something too.
         disturbed = sum(faulted.values()) > before or ended - began >= _TIMEOUT
-        known = answer.status not in {409, 503} and self._dice.random() > _LOST
+        known = answer.status not in {UNANSWERED, 409, 429, 503} and self._dice.random() > _LOST
         request = Request(
             began,
             ended if known else NEVER,
@@ -91,6 +94,7 @@ class Client:
             disturbed,
             answer.status,
             path in self.owner.other.paths,
+            ended - began,
         )
         self._story.requests.append(request)
         return request

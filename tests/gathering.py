@@ -29,7 +29,7 @@ def weather(wire: Wire, seed: object) -> None:
 
 def gathered(ground: Ground, seed: object, *, fair: bool, clients: int = 6, deeds: int = 30) -> Story:
     """Let a crowd act, then look at all that is left in fair weather."""
-    story = Story(fair=fair)
+    story = Story()
     owners = [Owner("A"), Owner("B")]
     for owner, other in zip(owners, owners[::-1], strict=True):
         owner.other = other

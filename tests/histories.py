@@ -42,7 +42,7 @@ class Figures:
         texts = Texts(ground, seed, fair=fair)
         self.counts["texts asked for"] += len(texts.sent)
         self.counts["of them sent"] += len(
-            {sent.answer.json["message_id"] for sent in texts.sent if sent.answer.status == 202}
+            {sent.answer.json["message_id"] for sent in texts.sent if sent.answer.status == 202} - {None}
         )
         self.wrong += [f"seed {seed}, {'fair' if fair else 'bad'} weather: {fault}" for fault in texts.faults()]
 
