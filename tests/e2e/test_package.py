@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,7 @@ class TestTheZip:
         names = contents(prod / "deployment.zip").keys()
         tops = {name.partition("/")[0] for name in names if ".dist-info" not in name}
         assert tops == {
-            "app.py", "chalicelib", "chalice", "cffi", "_cffi_backend.cpython-311-aarch64-linux-gnu.so", "cryptography", "jwt",
+            "app.py", "chalicelib", "chalice", "cffi", f"_cffi_backend.cpython-3{sys.version_info.minor}-aarch64-linux-gnu.so", "cryptography", "jwt",
             "msgspec", "phonenumbers", "pycparser",
         } | {name for name in tops if name == "requirements.txt"}  # fmt: skip
         assert not [name for name in names if "__pycache__" in name or name.startswith(("local", "tests"))]
