@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ParamValidationError
 
 from chalicelib import aws, ledger
 from chalicelib.aws import sns
@@ -17,7 +17,7 @@ from chalicelib.config import settings
 from chalicelib.deadline import DeadlineReached
 from chalicelib.idempotency import Key
 from chalicelib.ledger import Counter
-from chalicelib.problems import Conflict, Invalid, KeyReused, Problem, TooManyRequests, Unavailable
+from chalicelib.problems import Conflict, Internal, Invalid, KeyReused, Problem, TooManyRequests, Unavailable
 from chalicelib.text import Receipt, Text, country, parts
 
 _REFUSED = 4  # the hundreds of the status
@@ -94,7 +94,7 @@ def _receipt(message_id: str | None) -> Receipt:
 
 
 def _published(text: Text) -> str | None:
-    """Return the id of the message, None if nobody can tell whether it went out; raises Invalid, Unavailable if not."""
+    """Return the id of the message, None if nobody can tell whether it did; raises Invalid, Unavailable, Internal if not."""
     attributes = {
         "AWS.SNS.SMS.SMSType": {"DataType": "String", "StringValue": settings.sms_type},
         "AWS.SNS.SMS.MaxPrice": {"DataType": "Number", "StringValue": settings.sms_max_price},
@@ -103,6 +103,8 @@ def _published(text: Text) -> str | None:
         attributes["AWS.SNS.SMS.SenderID"] = {"DataType": "String", "StringValue": settings.sms_sender_id}
     try:
         answer = sns.publish(PhoneNumber=text.to, Message=text.message, MessageAttributes=attributes)
+    except ParamValidationError as error:  # a fault of ours, found before anything was sent
+        raise Internal from error
     except (EndpointConnectionError, ConnectTimeoutError) as error:  # nothing was sent, not even the request
         raise Unavailable from error
     except ClientError as error:

@@ -260,6 +260,18 @@ GARBLED = {
 
 
 class TestWhatSnsSays:
+    def test_a_fault_of_ours_that_sends_nothing_is_not_said_to_be_unknown(
+        self, machine: Person, monkeypatch: pytest.MonkeyPatch, outbox: list[tuple[str, str]]
+    ) -> None:
+        body = text()
+        with monkeypatch.context() as broken:
+            broken.setattr(
+                "chalicelib.sms.settings", structs.replace(settings, sms_max_price=1)
+            )  # which boto3 takes for no text
+            assert send(machine, body, "k").problem == (500, "internal")
+        assert send(machine, body, "k").json["status"] == "sent"
+        outbox.append((body["to"], body["message"]))
+
     @pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
     def test_lost_is_unknown_and_never_sent_again(
         self, machine: Person, outbox: list[tuple[str, str]], fault: Exception
