@@ -171,7 +171,10 @@ def _delete_stack(stage: str) -> str:
     if pool := settings.get("USER_POOL_ARN", "").rpartition("/")[2]:
         deletions[f"the user pool {pool}"] = lambda: boto3.client("cognito-idp").delete_user_pool(UserPoolId=pool)
     left = [what for what, delete in deletions.items() if not _deleted(delete)]
-    _remember(stage, dict.fromkeys(("TABLE_NAME", "USER_POOL_ARN", "WEB_CLIENT_ID", "MACHINE_CLIENT_IDS")))
+    gone = {"TABLE_NAME", "WEB_CLIENT_ID", "MACHINE_CLIENT_IDS"}
+    if not any("user pool" in what for what in left):  # whose id is known nowhere else, and asked for by the next attempt
+        gone.add("USER_POOL_ARN")
+    _remember(stage, dict.fromkeys(gone))
     return " and ".join(left) and f"{' and '.join(left)}, protected from deletion"
 
 
