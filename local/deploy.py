@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,15 +10,10 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import packaging, refusals, stack, template
+from local import apigateway, packaging, stack, template
 from local.environment import CONFIG, ROOT, LocalError
 
 _DEPLOYED = ROOT / ".chalice" / "deployed"
-_LOGS_ROLE = "task-api-gateway-logs"
-_LOGS_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
-_PAUSE = 3  # seconds: API Gateway takes two gateway responses a second
-_TRIES = 20
-_SLOW_PAUSE, _SLOW_TRIES = 30, 40
 
 
 def deploy(stage: str) -> None:
@@ -30,12 +24,12 @@ def deploy(stage: str) -> None:
         settings = stack.deploy(stage)
     _remember(stage, settings)
     with _step(stage, "A role with which API Gateway may write logs, once for each account and region"):
-        _let_the_gateway_log()
+        apigateway.let_it_log()
     with _step(stage, "Functions and API (chalice deploy)"):
         _chalice("deploy", stage)
     api = _api(stage)
     with _step(stage, "Refusals, limits, logs and traces of the API, which Chalice cannot set"):
-        _finish(api, stage)
+        apigateway.finish(api["rest_api_id"], stage)
     print(f"Stage {stage} answers at {api['rest_api_url']} - try {api['rest_api_url']}health")
 
 
@@ -95,69 +89,10 @@ def _chalice(command: str, stage: str) -> None:
             shutil.copytree(folder / ".chalice" / "deployed", _DEPLOYED, dirs_exist_ok=True)
 
 
-def _let_the_gateway_log() -> None:
-    gateway: Any = boto3.client("apigateway")
-    if gateway.get_account().get("cloudwatchRoleArn"):
-        return
-    iam: Any = boto3.client("iam")
-    trust = {"Effect": "Allow", "Principal": {"Service": "apigateway.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    try:
-        role = iam.create_role(RoleName=_LOGS_ROLE, AssumeRolePolicyDocument=document)["Role"]
-    except iam.exceptions.EntityAlreadyExistsException:
-        role = iam.get_role(RoleName=_LOGS_ROLE)["Role"]
-    iam.attach_role_policy(RoleName=_LOGS_ROLE, PolicyArn=_LOGS_POLICY)
-    change = [{"op": "replace", "path": "/cloudwatchRoleArn", "value": role["Arn"]}]
-    _patiently(lambda: gateway.update_account(patchOperations=change), "BadRequestException")  # a new role takes a while
-
-
 def _api(stage: str) -> dict[str, Any]:
     deployed = json.loads((_DEPLOYED / f"{stage}.json").read_text())["resources"]
     found: dict[str, Any] = next(resource for resource in deployed if resource["resource_type"] == "rest_api")
     return found
-
-
-def _finish(api: dict[str, Any], stage: str) -> None:
-    gateway: Any = boto3.client("apigateway")
-    api_id = api["rest_api_id"]
-    chosen = template.settings(stage)
-    changed = False
-    for kind, response in refusals.responses(chosen["environment_variables"]["WEB_ORIGIN"]).items():
-        wanted = {**response, "statusCode": str(response["statusCode"])}
-        there = gateway.get_gateway_response(restApiId=api_id, responseType=kind)
-        if any(there.get(part) != value for part, value in wanted.items()):
-            changed = True
-            put = {"restApiId": api_id, "responseType": kind, **wanted}
-            _patiently(lambda put=put: gateway.put_gateway_response(**put), "TooManyRequestsException")
-    if gateway.get_rest_api(restApiId=api_id).get("securityPolicy") != template.TLS:
-        policy = [{"op": "replace", "path": "/securityPolicy", "value": template.TLS}]
-        policy.append({"op": "replace", "path": "/endpointAccessMode", "value": "BASIC"})
-        gateway.update_rest_api(restApiId=api_id, patchOperations=policy)
-        _await_available(gateway, api_id)
-    if changed:  # else what Chalice has deployed has them, and another deployment would change nothing
-        _patiently(lambda: gateway.create_deployment(restApiId=api_id, stageName=stage), "TooManyRequestsException")
-    identity = boto3.client("sts").get_caller_identity()["Account"]
-    log = f"arn:aws:logs:{boto3.Session().region_name}:{identity}:log-group:/aws/apigateway/{stack.name(stage)}"
-    values = {
-        "/accessLogSettings/destinationArn": log,
-        "/accessLogSettings/format": template.ACCESS_LOG,
-        "/tracingEnabled": "true",
-        "/*/*/throttling/rateLimit": chosen["parameters"]["RequestsPerSecond"],
-        "/*/*/throttling/burstLimit": chosen["parameters"]["RequestsAtOnce"],
-    }
-    operations = [{"op": "replace", "path": path, "value": value} for path, value in values.items()]
-    gateway.update_stage(restApiId=api_id, stageName=stage, patchOperations=operations)
-
-
-def _await_available(gateway: Any, api_id: str) -> None:
-    """Wait until the API may be deployed again: a change of its security policy takes up to 15 minutes."""
-    for _ in range(_SLOW_TRIES):
-        if gateway.get_rest_api(restApiId=api_id).get("apiStatus", "AVAILABLE") == "AVAILABLE":
-            return
-        print("API Gateway is setting the TLS policy; this takes up to 15 minutes, once ...", flush=True)
-        time.sleep(_SLOW_PAUSE)
-    message = "API Gateway has not set the TLS policy yet. Look at the API in the console."
-    raise LocalError(message)
 
 
 def _delete_stack(stage: str) -> str:
@@ -189,15 +124,3 @@ def _deleted(delete: Any) -> bool:
         if code != "ResourceNotFoundException":
             raise
     return True
-
-
-def _patiently(call: Any, code: str) -> None:
-    for attempt in range(1, _TRIES + 1):
-        try:
-            call()
-        except ClientError as error:
-            if error.response["Error"]["Code"] != code or attempt == _TRIES:
-                raise
-            time.sleep(_PAUSE)
-        else:
-            return

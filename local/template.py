@@ -8,6 +8,8 @@ from local import refusals
 from local.environment import CONFIG, ROOT
 
 _RESOURCES = ROOT / ".chalice" / "resources.json"
+_ADDED = ROOT / ".chalice" / "package.json"
+"""What a packaged stack has besides, and `make deploy` sees to itself: its owner's choices, a role for logs."""
 _NO_VALUE = {"Ref": "AWS::NoValue"}
 
 ACCESS_LOG = json.dumps(
@@ -53,12 +55,12 @@ def kept() -> dict[str, Any]:
 
 def merge(stage: str) -> dict[str, Any]:
     """Return the template that `chalice package --merge-template` takes, for a stage."""
-    template = kept()
+    template, added = kept(), json.loads(_ADDED.read_text())
     chosen = settings(stage)["parameters"] | {
         "Stage": stage,
         "WebOrigin": settings(stage)["environment_variables"]["WEB_ORIGIN"],
     }
-    parameters = template["Parameters"] | _PARAMETERS
+    parameters = template["Parameters"] | added["Parameters"]
     parameters["Stage"] = parameters["Stage"] | {"AllowedValues": [stage]}
     for name, value in chosen.items():
         number = parameters[name]["Type"] == "Number"
@@ -66,72 +68,16 @@ def merge(stage: str) -> dict[str, Any]:
     return {
         "Description": f"The task API, stage {stage}: table, users, API, functions, logs and alarms.",
         "Parameters": parameters,
-        "Conditions": template["Conditions"] | _CONDITIONS,
-        "Resources": template["Resources"] | _checked(template["Resources"]) | _functions(stage) | _api() | _GATEWAY_LOGS,
+        "Conditions": template["Conditions"] | added["Conditions"],
+        "Resources": template["Resources"]
+        | _checked(template["Resources"])
+        | _functions(stage)
+        | _api()
+        | added["Resources"],
         "Outputs": {
             name: {"Value": output["Value"], "Description": _told(output)} for name, output in template["Outputs"].items()
         },
     }
-
-
-_PARAMETERS: dict[str, Any] = {
-    "WebOrigin": {
-        "Type": "String",
-        "AllowedPattern": "https?://[^/*]+",
-        "Description": "The one origin that a browser may call from, such as https://app.example.com.",
-    },
-    "RequestsPerSecond": {"Type": "Number", "MinValue": 1, "Description": "Calls a second, of all callers, before 429."},
-    "RequestsAtOnce": {"Type": "Number", "MinValue": 1, "Description": "How many calls may come at once on top of that."},
-    "PermissionsBoundaryArn": {
-        "Type": "String",
-        "Default": "",
-        "Description": "The boundary of the roles, if there is one.",
-    },
-    "ReservedConcurrency": {
-        "Type": "String",
-        "Default": "",
-        "AllowedPattern": "[0-9]*",
-        "Description": "How many functions at once are kept for this API, and are its limit; empty for no such limit.",
-    },
-    "GatewayLogsRole": {
-        "Type": "String",
-        "Default": "false",
-        "AllowedValues": ["true", "false"],
-        "Description": "Whether to give API Gateway its role for logs: true where no API of the account has logs yet.",
-    },
-}
-_CONDITIONS = {
-    "HasBoundary": {"Fn::Not": [{"Fn::Equals": [{"Ref": "PermissionsBoundaryArn"}, ""]}]},
-    "HasReserve": {"Fn::Not": [{"Fn::Equals": [{"Ref": "ReservedConcurrency"}, ""]}]},
-    "NeedsGatewayLogsRole": {"Fn::Equals": [{"Ref": "GatewayLogsRole"}, "true"]},
-}
-_GATEWAY_LOGS = {
-    "GatewayLogsWriter": {
-        "Type": "AWS::IAM::Role",
-        "Condition": "NeedsGatewayLogsRole",
-        "DeletionPolicy": "RetainExceptOnCreate",  # the account's setting outlives this stack: other APIs come to use it
-        "UpdateReplacePolicy": "Retain",
-        "Properties": {
-            "AssumeRolePolicyDocument": {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {"Effect": "Allow", "Principal": {"Service": "apigateway.amazonaws.com"}, "Action": "sts:AssumeRole"}
-                ],
-            },
-            "ManagedPolicyArns": [
-                {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"}
-            ],
-            "PermissionsBoundary": {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundaryArn"}, _NO_VALUE]},
-        },
-    },
-    "GatewayAccount": {
-        "Type": "AWS::ApiGateway::Account",
-        "Condition": "NeedsGatewayLogsRole",
-        "DeletionPolicy": "RetainExceptOnCreate",
-        "UpdateReplacePolicy": "Retain",
-        "Properties": {"CloudWatchRoleArn": {"Fn::GetAtt": ["GatewayLogsWriter", "Arn"]}},
-    },
-}
 
 
 def _functions(stage: str) -> dict[str, Any]:
