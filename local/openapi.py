@@ -13,25 +13,24 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 from chalice.app import RouteEntry
 from msgspec import structs
 
 import app
-from chalicelib import RELEASE, problems, task
+from chalicelib import RELEASE, task
 from chalicelib.problems import Problem
-from chalicelib.task import Instant, Limit
+from chalicelib.task import Limit
+from local import schemas
 from local.environment import ROOT
+from local.schemas import Schema
 from local.vocabulary import (
     ALWAYS,
     ANSWERS,
-    EXAMPLES,
     HEADERS,
     HEADERS_SENT,
     INTRODUCTION,
     PROBLEMS,
     REPLAYED,
-    REQUEST_ID,
     SECURITY,
     SOMETIMES,
     SPOKEN_OF,
@@ -41,13 +40,9 @@ from local.vocabulary import (
 
 DOCUMENT = ROOT / "chalicelib" / "openapi.json"
 
-Schema = dict[str, Any]
-
 
 def document() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of the app."""
-    _, schemas = msgspec.json.schema_components(EXAMPLES, schema_hook=_custom, ref_template="#/components/schemas/{name}")
-    strict = {name: _typed(schema) | {"additionalProperties": False} for name, schema in schemas.items()}
     paths: dict[str, dict[str, Any]] = {}
     for path, methods in app.app.routes.items():
         paths[path] = {method.lower(): _operation(method, path, entry) for method, entry in methods.items()}
@@ -66,7 +61,7 @@ def document() -> dict[str, Any]:
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": strict | {name: _problem(problem) for name, problem in PROBLEMS.items()},
+            "schemas": schemas.components(),
             "responses": refusals,
             "headers": {
                 name: {"description": told, "required": name not in SOMETIMES, "schema": {"type": "string"} | schema}
@@ -105,7 +100,10 @@ def _operation(method: str, path: str, entry: RouteEntry) -> dict[str, Any]:
         operation["responses"]["200"]["links"] = _links("cursor", "next_cursor", [operation_id])
     if "call.body" in names:
         types = ["application/json"] + ["application/merge-patch+json"] * (method == "PATCH")
-        operation["requestBody"] = {"required": True, "content": {name: _content(names["call.body"]) for name in types}}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {name: schemas.content(names["call.body"]) for name in types},
+        }
     if entry.authorizer:
         operation["security"] = [{entry.authorizer.name: getattr(entry.authorizer, "scopes", [])}]
     return {name: value for name, value in operation.items() if value}
@@ -136,11 +134,11 @@ def _names(view: Any, method: str) -> dict[str, Any]:
 
 def _parameters(path: str, names: dict[str, Any]) -> list[Schema]:
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": _schema(task.TaskId), "example": TASK.task_id}
+        {"name": name, "in": "path", "required": True, "schema": schemas.of(task.TaskId), "example": TASK.task_id}
         for name in re.findall("{(.*?)}", path)
     ]
     for field in structs.fields(names["call.query"]) if "call.query" in names else ():
-        schema = _schema(field.type)
+        schema = schemas.of(field.type)
         schema |= next((kind for kind in schema.pop("anyOf", []) if kind.get("type") != "null"), {}) | schema
         described = {"description": schema.pop("description")} if "description" in schema else {}
         schema |= {"default": field.default} if isinstance(field.default, Limit) else {}
@@ -162,13 +160,13 @@ def _responses(names: dict[str, Any], *, guarded: bool) -> dict[str, Any]:
         replayed = REPLAYED if names.keys() & {"call.key", "call.required_key"} else ()
         responses[str(status)] = {"description": told, "headers": _headers(*headers, *replayed)}
         if shape is not None:
-            responses[str(status)]["content"] = {"text/html" if shape is str else "application/json": _content(shape)}
+            responses[str(status)]["content"] = {"text/html" if shape is str else "application/json": schemas.content(shape)}
     by_status = itertools.groupby(sorted(_raised(names, guarded=guarded), key=_status), _status)
     for status, group in by_status:
         possible = list(group)
-        schemas = [{"$ref": f"#/components/schemas/{type(problem).__name__}"} for problem in possible]
-        examples = {problem.slug: {"value": _body(problem)} for problem in possible}
-        content = {"schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}, "examples": examples}
+        kinds = [{"$ref": f"#/components/schemas/{type(problem).__name__}"} for problem in possible]
+        examples = {problem.slug: {"value": schemas.body(problem)} for problem in possible}
+        content = {"schema": kinds[0] if len(kinds) == 1 else {"oneOf": kinds}, "examples": examples}
         responses[str(status)] = {
             "description": " Or: ".join(f"{problem.title}." for problem in possible),
             "headers": _headers(*(name for problem in possible for name in problem.headers)),
@@ -198,70 +196,6 @@ def _raised(names: dict[str, Any], *, guarded: bool) -> list[Problem]:
         told = inspect.getdoc(getattr(SPOKEN_OF[place], function)) or ""
         raised |= set(re.findall(r"\w+", re.split("[Rr]aises ", told, maxsplit=1)[-1])) if "aises " in told else set()
     return [problem for name, problem in PROBLEMS.items() if name in raised]
-
-
-def _content(shape: Any) -> Schema:
-    if shape in EXAMPLES:
-        return {"schema": _schema(shape), "example": msgspec.to_builtins(EXAMPLES[shape])}
-    return {"schema": _schema(shape)}
-
-
-def _schema(kind: Any) -> Schema:
-    (schema,), _ = msgspec.json.schema_components([kind], schema_hook=_custom, ref_template="#/components/schemas/{name}")
-    typed: Schema = _typed(schema)
-    return typed
-
-
-def _custom(kind: type) -> Schema:
-    if kind is Instant:
-        return {"type": "string", "format": "date-time", "description": Instant.rule}
-    return {"type": "integer", "minimum": 1, "maximum": 100, "description": Limit.rule}
-
-
-def _typed(schema: Any) -> Any:
-    """Return a schema in words that all tools know: with the type beside the values, and patterns of every language."""
-    if isinstance(schema, list):
-        return [_typed(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    typed = {name: _typed(part) for name, part in schema.items()}
-    if "x-pattern" in typed:
-        typed["pattern"] = typed.pop("x-pattern")  # what says the same in every language
-    texts = [schema["const"]] if "const" in schema else schema.get("enum", [0])
-    return {"type": "string", **typed} if isinstance(texts, list) and all(isinstance(text, str) for text in texts) else typed
-
-
-def _problem(problem: Problem) -> Schema:
-    fixed = {name: {"const": value} for name, value in _body(problem).items() if name in {"type", "title", "status"}}
-    properties: Schema = fixed | {
-        "detail": {"type": "string"},
-        "instance": {"type": "string", "description": "the request's id"},
-    }
-    if isinstance(problem, problems.Invalid):
-        place = {"pointer": {"type": "string"}, "parameter": {"type": "string"}}
-        properties["errors"] = {
-            "type": "array",
-            "minItems": 1,
-            "items": {
-                "type": "object",
-                "properties": place | {"detail": {"type": "string"}},
-                "required": ["detail"],
-                "oneOf": [{"required": [name]} for name in place],
-                "additionalProperties": False,
-            },
-        }
-    return {
-        "description": inspect.getdoc(problem),
-        "type": "object",
-        "properties": properties,
-        "required": [name for name in properties if name != "detail"],
-        "additionalProperties": False,
-    }
-
-
-def _body(problem: Problem) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(problem.response(REQUEST_ID).body)
-    return body
 
 
 def _status(problem: Problem) -> int:
