@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import boto3
+
 from chalicelib.config import Settings
 from tests import documented, leaks
 from tests.conftest import ROOT
@@ -99,6 +101,16 @@ class Stand:
     def settings(self) -> dict[str, str]:
         """Return what other terminals are told."""
         return dict(re.findall(r"export (\w+)=(\S+)", self.local("env").stdout))
+
+    def client(self, service: str) -> Any:
+        """Return a client of the AWS behind it, whatever the environment of the tests says."""
+        return boto3.client(  # type: ignore[call-overload]
+            service,
+            region_name="us-east-1",
+            endpoint_url=f"http://127.0.0.1:{self.aws_port}",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
 
     def token(self, user: str) -> str:
         done = self.local("token", user)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from app import app
@@ -58,13 +57,7 @@ def test_the_client_of_readme_sends_texts_with_one_token(stand: Stand, monkeypat
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102 - as a reader would paste it
     settings = stand.settings()
-    local: Any = boto3.client(
-        "cognito-idp",
-        region_name="us-east-1",
-        endpoint_url=settings["AWS_ENDPOINT_URL"],
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+    local = stand.client("cognito-idp")
     pool = settings["USER_POOL_ARN"].rpartition("/")[2]
     client_id = settings["MACHINE_CLIENT_IDS"]
     secret = local.describe_user_pool_client(UserPoolId=pool, ClientId=client_id)["UserPoolClient"]["ClientSecret"]

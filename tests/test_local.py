@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import boto3
 import jwt
 import pytest
 from pycognito.aws_srp import AWSSRP
@@ -151,16 +150,9 @@ class TestTheWholeRound:
 
 
 class TestRealTokens:
-    @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # of pycognito, from Python 3.12 on
     def test_only_an_id_token_of_the_web_client_opens(self, stand: Stand) -> None:
         settings = stand.settings()
-        cognito: Any = boto3.client(
-            "cognito-idp",
-            region_name="us-east-1",
-            endpoint_url=settings["AWS_ENDPOINT_URL"],
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+        cognito = stand.client("cognito-idp")
         pool = settings["USER_POOL_ARN"].rpartition("/")[2]
         other = cognito.create_user_pool_client(
             UserPoolId=pool, ClientName="other", ExplicitAuthFlows=["ALLOW_USER_SRP_AUTH"]
