@@ -10,7 +10,8 @@ from chalicelib import RELEASE, middleware, sms, tasks, web
 from chalicelib.auth import SMS_SCOPE
 from chalicelib.call import call
 from chalicelib.config import settings
-from chalicelib.task import BoardQuery, NewTask, TaskChanges, TaskQuery
+from chalicelib.lists import BoardQuery, TaskQuery
+from chalicelib.task import NewTask, TaskChanges
 from chalicelib.text import Text
 from chalicelib.web import ANY_TYPE, CORS
 

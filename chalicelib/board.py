@@ -8,8 +8,9 @@ from typing import Any
 from chalicelib import aws, rows
 from chalicelib.aws import dynamodb
 from chalicelib.config import settings
+from chalicelib.lists import Part
 from chalicelib.problems import InvalidCursor
-from chalicelib.task import OwnedTask, Part, is_task_id
+from chalicelib.task import OwnedTask, is_task_id
 
 _BATCH = 100  # keys that one BatchGetItem takes
 _SIDE_BY_SIDE = 8

@@ -12,8 +12,9 @@ from chalicelib import aws, rows
 from chalicelib.aws import dynamodb
 from chalicelib.caller import Caller
 from chalicelib.config import settings
+from chalicelib.lists import Part
 from chalicelib.problems import InvalidCursor, NotFound, Unavailable, VersionMismatch
-from chalicelib.task import Part, Task, is_task_id
+from chalicelib.task import Task, is_task_id
 
 
 def create(caller: Caller, task: Task) -> None:

@@ -5,21 +5,9 @@ import time
 from chalicelib import board, cursor, ledger, table, update
 from chalicelib.caller import Caller
 from chalicelib.idempotency import Key
+from chalicelib.lists import BoardQuery, Kind, Page, Part, TaskQuery
 from chalicelib.problems import Invalid, KeyReused, NotFound, VersionMismatch
-from chalicelib.task import (
-    BoardQuery,
-    Kind,
-    NewTask,
-    OwnedTask,
-    Page,
-    Part,
-    Task,
-    TaskChanges,
-    TaskQuery,
-    is_task_id,
-    new_task_id,
-    timestamp,
-)
+from chalicelib.task import NewTask, OwnedTask, Task, TaskChanges, is_task_id, new_task_id, timestamp
 
 
 def create(caller: Caller, new: NewTask, key: Key | None) -> tuple[Task, bool]:

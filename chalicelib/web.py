@@ -10,8 +10,9 @@ from chalicelib import auth
 from chalicelib.call import call
 from chalicelib.config import settings
 from chalicelib.etags import etag
+from chalicelib.lists import Page
 from chalicelib.problems import Unauthorized
-from chalicelib.task import Page, Task
+from chalicelib.task import Task
 from chalicelib.text import Receipt
 
 CORS = CORSConfig(

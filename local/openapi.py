@@ -18,8 +18,8 @@ from msgspec import structs
 
 import app
 from chalicelib import RELEASE, task
+from chalicelib.lists import Limit
 from chalicelib.problems import Problem
-from chalicelib.task import Limit
 from local import schemas
 from local.environment import ROOT
 from local.schemas import Schema

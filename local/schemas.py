@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from chalicelib import problems
+from chalicelib.lists import Limit
 from chalicelib.problems import Problem
-from chalicelib.task import Instant, Limit
+from chalicelib.task import Instant
 from local.vocabulary import EXAMPLES, PROBLEMS, REQUEST_ID
 
 Schema = dict[str, Any]

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import structs
 
-from chalicelib import RELEASE, problems, sms, task, tasks, text, web
+from chalicelib import RELEASE, lists, problems, sms, task, tasks, text, web
 from chalicelib.call import Call
 from chalicelib.problems import Problem
 from chalicelib.task import Task
@@ -66,8 +66,8 @@ SOMETIMES = ("Idempotency-Replayed", "WWW-Authenticate")
 REPLAYED = ("Idempotency-Replayed",)
 ANSWERS: dict[str, tuple[int, str, Any, tuple[str, ...]]] = {
     "call.knows": (304, "You have it already.", None, ("ETag",)),
-    "tasks.of_all": (200, "A page.", task.Page[task.OwnedTask], ()),
-    "tasks.page": (200, "A page.", task.Page[Task], ()),
+    "tasks.of_all": (200, "A page.", lists.Page[task.OwnedTask], ()),
+    "tasks.page": (200, "A page.", lists.Page[Task], ()),
     "web.accepted": (202, "What became of the text: accepted is not delivered.", text.Receipt, ()),
     "web.created": (201, "The task.", Task, ("ETag", "Location")),
     "web.document": (200, "This document.", dict[str, Any], ()),
@@ -86,8 +86,8 @@ EXAMPLES: dict[Any, object] = {
     Task: TASK,
     task.NewTask: {"title": "Buy milk", "due_at": "2030-01-31T10:00:00+01:00"},
     task.TaskChanges: {"status": "done"},
-    task.Page[Task]: task.Page([TASK], 1, None),
-    task.Page[task.OwnedTask]: task.Page([OWNED], 1, None),
+    lists.Page[Task]: lists.Page([TASK], 1, None),
+    lists.Page[task.OwnedTask]: lists.Page([OWNED], 1, None),
     text.Text: {"to": "+12025550100", "message": "Your order is on its way"},
     text.Receipt: text.Receipt("a8e065ab-2f5b-4a11-91f3-734047dbd447", "sent"),
     web.Greeting: web.Greeting("Hello, authenticated user!", "0d6f4b1c-6d0c-4b8e-9a53-0f5b2b0f3c11"),

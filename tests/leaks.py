@@ -10,7 +10,8 @@ from typing import Any
 
 import jwt
 
-from chalicelib.task import Instant, Limit
+from chalicelib.lists import Limit
+from chalicelib.task import Instant
 from tests import documented
 
 FOUND: list[str] = []
