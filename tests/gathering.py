@@ -1,30 +1,11 @@
 """A crowd at work: each client with an instance of the function, and with weather of its own."""
 
-import random
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from tests import mishaps
 from tests.crowd import Client, Owner, Story
 from tests.ground import Ground
-from tests.proxy import Fault, Wire
-from tests.test_weather import QUICK
-
-OPERATIONS = ["PutItem", "GetItem", "Query", "UpdateItem", "DeleteItem", "TransactWriteItems", "Publish"]
-_FAULTED = 0.25
-
-
-def weather(wire: Wire, seed: object) -> None:
-    """Let things happen to every operation, by its own dice."""
-
-    def faults(dice: random.Random, kinds: list[Fault]) -> Iterator[Fault | None]:
-        while True:
-            yield dice.choice(kinds) if dice.random() < _FAULTED else None
-
-    for operation in OPERATIONS:
-        kinds = QUICK if operation in {"PutItem", "Publish"} else [*QUICK, mishaps.late]
-        wire.plan(operation, faults(random.Random(f"{seed} {operation}"), kinds))  # noqa: S311 - weather
+from tests.mishaps import weather
 
 
 def gathered(ground: Ground, seed: object, *, fair: bool, clients: int = 6, deeds: int = 30) -> Story:

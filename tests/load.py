@@ -1,34 +1,41 @@
-"""64 clients of 16 users at a deployed API for a minute; `make load` tells figures, and whether what they were answered fits."""
+"""64 clients of 8 users at a deployed API for two minutes; `make load` tells figures, and whether what they were answered fits.
+
+The stage takes as many requests a second as this machine can serve, and refuses the rest, as a stage on AWS does with its own
+limits. In the first minute nothing else goes wrong, so that no answer may be a 5xx; in the second, the network to DynamoDB
+loses, cuts and refuses, and 503 is the one 5xx there is.
+"""
 
 import os
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
 from tests import conftest  # noqa: F401 - which sets the stage
-from tests.crowd import UNANSWERED, Client, Owner, Story
+from tests.crowd import UNANSWERED, Client, Owner, Request, Story
 from tests.e2e import aws, ways
 from tests.e2e.aws import Deployed
 from tests.judge import faults, histories
+from tests.mishaps import weather
 from tests.people import Answer
-from tests.proxy import Wire
+from tests.proxy import Proxy, Wire
 
-_OWNERS, _CLIENTS, _SECONDS = 16, 64, 60
-_LONGEST = 1.0  # seconds that a caller waits before it tries again; the answer asks for more
+_OWNERS, _CLIENTS, _SECONDS = 8, 64, 60
+_WARM_UP = 40  # seconds, in which the functions start
+_RATE = 10  # requests a second to each method and path, far below what is asked for
 _SHOWN = 10
 
 
 class Gate:
-    """Where a user calls the API from, over HTTP, without faults of its own."""
+    """Where a user calls the API from, over HTTP; comes back when it is told to."""
 
-    def __init__(self, api: Deployed, token: str) -> None:
-        self._api, self._token = api, token
-        self.wire = Wire("", "")
+    def __init__(self, api: Deployed, token: str, wire: Wire) -> None:
+        self._api, self._token, self.wire = api, token, wire
 
     def __call__(self, _claims: object, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         try:
@@ -36,53 +43,98 @@ class Gate:
         except OSError:  # whoever waits for 30 seconds gives up, and does not know
             return Answer(UNANSWERED, {}, b"")
         if answer.status in {429, 503}:
-            assert "Retry-After" in answer.headers
-            time.sleep(min(_LONGEST, float(answer.headers["Retry-After"])))
+            time.sleep(float(answer.headers["Retry-After"]))
         return Answer(answer.status, dict(answer.headers), answer.body)
 
 
-def load(api: Deployed, seconds: float) -> Story:
-    """Let them act for so long."""
-    story = Story(throttled=True)
+def crowd(api: Deployed, wire: Wire, story: Story) -> list[Client]:
+    """Sign up the owners, and give each their clients."""
     owners = [Owner(f"U{number:02d}") for number in range(_OWNERS)]
-    tokens = [api.signs_up(f"{owner.name}@example.com")["IdToken"] for owner in owners]
     for owner, other in zip(owners, owners[1:] + owners[:1], strict=True):
         owner.other = other
-    crowd: list[Client] = []
-    for number in range(_CLIENTS):
-        which = number % _OWNERS
-        gate: Any = Gate(api, f"Bearer {tokens[which]}")
-        crowd.append(Client(f"c{number}", owners[which], gate, "load", story))
-    end = time.monotonic() + seconds
+    tokens = [api.signs_up(f"{owner.name}@example.com")["IdToken"] for owner in owners]
+    gates: list[Any] = [Gate(api, f"Bearer {token}", wire) for token in tokens]
+    places = [number % _OWNERS for number in range(_CLIENTS)]
+    return [Client(f"c{number}", owners[at], gates[at], "load", story) for number, at in enumerate(places)]
 
-    def live(client: Client) -> None:
+
+def live(clients: list[Client], seconds: float) -> list[Request]:
+    """Let them act for so long; return what they have asked."""
+    story, end = clients[0].story, time.monotonic() + seconds
+    before = len(story.requests)
+
+    def act(client: Client) -> None:
         while time.monotonic() < end:
             client.act()
 
-    with ThreadPoolExecutor(_CLIENTS) as many:
-        list(many.map(live, crowd))
-    for client in crowd[:_OWNERS]:
-        client.walk()
-    return story
+    with ThreadPoolExecutor(len(clients)) as many:
+        list(many.map(act, clients))
+    return story.requests[before:]
+
+
+def led(api: Deployed, wire: Wire) -> None:
+    """Let the function find DynamoDB at the other end of a wire."""
+    functions = api.aws.client("lambda")
+    name = {"FunctionName": f"task-api-{api.stage}"}
+    variables = functions.get_function_configuration(**name)["Environment"]["Variables"]
+    changed = {"Variables": variables | {"AWS_ENDPOINT_URL_DYNAMODB": wire.url}}
+    functions.update_function_configuration(**name, Environment=changed)
+
+
+def limited(api: Deployed, rate: float) -> None:
+    """Take so many requests a second to each method and path."""
+    changes = {"/*/*/throttling/rateLimit": rate, "/*/*/throttling/burstLimit": rate}
+    operations = [{"op": "replace", "path": path, "value": str(value)} for path, value in changes.items()]
+    stage = {"restApiId": api.api_id, "stageName": api.stage}
+    api.aws.client("apigateway").update_stage(**stage, patchOperations=operations)
+
+
+def refused(fair: list[Request], bad: list[Request]) -> Iterator[str]:
+    """Give each 5xx, and each answer that did not come, that nobody has caused."""
+    for minute, requests, allowed in (("fair", fair, set[int]()), ("bad", bad, {503})):
+        for request in requests:
+            if request.status == UNANSWERED or (request.status in range(500, 600) and request.status not in allowed):
+                yield f"{request.method} was answered {request.status} after {request.took:.1f} s in the {minute} minute"
+
+
+def figures(name: str, requests: list[Request], seconds: float) -> str:
+    statuses = Counter(request.status for request in requests)
+    served = [request.took for request in requests if request.status != 429]
+    took = quantiles(served, n=100)
+    return (
+        f"{name}: {len(requests)} requests, {len(served) / seconds:.0f} a second not refused by the limit, "
+        f"half of these within {took[49]:.2f} s and 99 of 100 within {took[98]:.2f} s; "
+        + ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items()))
+    )
 
 
 def main() -> int:
     """Deploy, act, judge and tell."""
     os.environ["MINISTACK_WORKER_THREADS"] = "256"  # a function that waits for DynamoDB takes two
     seconds = float(sys.argv[1]) if sys.argv[1:] else _SECONDS
-    with tempfile.TemporaryDirectory() as folder, aws.running(Path(folder)) as stand_in:
+    story = Story(throttled=True)
+    with tempfile.TemporaryDirectory() as folder, aws.running(Path(folder)) as stand_in, Proxy() as proxy:
         _tell("Deploying ...")
         _, api = ways.package(Path(folder), stand_in)
-        _tell(f"{_CLIENTS} clients for {seconds:.0f} s ...")
-        story = load(api, seconds)
-    wrong = faults(story)
-    statuses = Counter(request.status for request in story.requests)
+        wire = proxy.wire(stand_in.url, "")
+        led(api, wire)
+        clients = crowd(api, wire, story)
+        _tell(f"Starting functions for {_WARM_UP} s ...")
+        limited(api, _RATE)
+        live(clients, _WARM_UP)
+        _tell(f"{_CLIENTS} clients for {seconds:.0f} s in fair weather ...")
+        fair = live(clients, seconds)
+        _tell(figures("Fair", fair, seconds))
+        _tell(f"{_CLIENTS} clients for {seconds:.0f} s in bad weather ...")
+        weather(wire, "load")
+        bad = live(clients, seconds)
+        _tell(figures("Bad", bad, seconds) + f"; {wire.faulted.total()} faults")
+        wire.clear()
+        for client in clients[:_OWNERS]:
+            client.walk()
+    wrong = [*refused(fair, bad), *faults(story)]
     _tell("\n".join(wrong[:_SHOWN]))
-    _tell("Statuses: " + ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items())))
-    took = quantiles((request.took for request in story.requests), n=100)
-    figures = f"{len(story.requests)} operations, {len(story.requests) / seconds:.0f} a second"
-    times = f"half within {took[49]:.2f} s, 99 of 100 within {took[98]:.2f} s"
-    _tell(f"{figures}, {times}; {len(histories(story))} histories of tasks, {len(story.walks)} lists; {len(wrong)} wrong")
+    _tell(f"{len(histories(story))} histories of tasks, {len(story.walks)} lists; {len(wrong)} wrong")
     return 1 if wrong else 0
 
 

@@ -3,11 +3,13 @@
 import json
 import random
 import time
+from collections.abc import Iterator
 
-from tests.proxy import Exchange, Fault, whole
+from tests.proxy import Exchange, Fault, Wire, whole
 
 _DRIP = 0.1  # seconds, far below every timeout of a read
 _LATE = 0.05  # seconds, in which the client tries again, and others write
+_OFTEN = 0.35
 _PAGE = b"<!DOCTYPE html><html><body><h1>Welcome</h1></body></html>"
 
 
@@ -99,3 +101,19 @@ def drip(exchange: Exchange) -> None:
 throttled = refused("ThrottlingException", "Throttling")
 over_capacity = refused("ProvisionedThroughputExceededException", "Throttled", sns_status=429)
 failed = refused("InternalServerError", "InternalError", status=500, sns_status=500)
+
+_QUICK: list[Fault] = [throttled, failed, reset_before, reset_after, cut, garbled, page]
+_ONCE = {"PutItem", "Publish"}  # a new row that comes late cannot tell that it was deleted meanwhile; a text is not had back
+_OPERATIONS = {"GetItem", "Query", "UpdateItem", "DeleteItem", "TransactWriteItems", *_ONCE}
+
+
+def weather(wire: Wire, seed: object) -> None:
+    """Let things happen to every operation again and again, by its own dice."""
+
+    def faults(dice: random.Random, kinds: list[Fault]) -> Iterator[Fault | None]:
+        while True:
+            yield dice.choice(kinds) if dice.random() < _OFTEN else None
+
+    for operation in _OPERATIONS:
+        kinds = _QUICK if operation in _ONCE else [*_QUICK, late]
+        wire.plan(operation, faults(random.Random(f"{seed} {operation}"), kinds))  # noqa: S311 - weather

@@ -114,9 +114,9 @@ class Proxy(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.wires: dict[str, Wire] = {}
 
-    def wire(self, upstream: str) -> Wire:
-        """Return a new way to the peer at that address."""
-        name = str(len(self.wires))
+    def wire(self, upstream: str, name: str | None = None) -> Wire:
+        """Return a new way to the peer at that address; the one with no name keeps the paths, and so signatures over them."""
+        name = str(len(self.wires)) if name is None else name
         self.wires[name] = Wire(f"http://127.0.0.1:{self.server_address[1]}/{name}", upstream)
         return self.wires[name]
 

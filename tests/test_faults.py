@@ -12,7 +12,7 @@ import pytest
 from tests import pool
 from tests.faultrun import Run, run
 from tests.faulttable import CASES, OPERATIONS, Case, printed
-from tests.ground import Ground
+from tests.ground import prepared
 
 AT_ONCE = 32
 
@@ -23,9 +23,12 @@ def of(*starts: str) -> pytest.MarkDecorator:
 
 
 @pytest.fixture(scope="module")
-def runs(ground: Ground) -> Iterator[dict[Case, Future[Run]]]:
-    """Run all the cases, many at once since most of them wait; print what came of them, for whoever looks."""
-    with ThreadPoolExecutor(AT_ONCE) as many:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Case, Future[Run]]]:
+    """Run all the cases, many at once since most of them wait; print what came of them, for whoever looks.
+
+    The board shows the tasks of all, so that nobody else may be on this ground.
+    """
+    with prepared(tmp_path_factory.mktemp("faults")) as ground, ThreadPoolExecutor(AT_ONCE) as many:
         with ground.instance() as instance:
             for title in ("first", "second"):
                 status = instance(pool.id_claims(), "POST", "/tasks", {"title": title, "status": "in_progress"}).status

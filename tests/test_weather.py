@@ -1,42 +1,18 @@
 """Many calls at once over a network that goes wrong again and again, as a seed says: in the end all is as it was answered."""
 
-import random
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
 import pytest
 
-from tests import mishaps, pool
+from tests import pool
 from tests.ground import Ground, Instance
+from tests.mishaps import weather
 from tests.people import Answer
-from tests.proxy import Fault, Wire
 
-OPERATIONS = ["PutItem", "GetItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "Publish"]
-QUICK: list[Fault] = [
-    mishaps.throttled,
-    mishaps.failed,
-    mishaps.reset_before,
-    mishaps.reset_after,
-    mishaps.cut,
-    mishaps.garbled,
-    mishaps.page,
-]
-PROBABILITY = 0.35
 SEEDS = pytest.mark.parametrize("seed", range(3))
 _numbers = count(8000)
-
-
-def bad(wire: Wire, seed: object) -> None:
-    """Let things happen to every operation, by its own dice."""
-
-    def faults(dice: random.Random) -> Iterator[Fault | None]:
-        while True:
-            yield dice.choice(QUICK) if dice.random() < PROBABILITY else None
-
-    for operation in OPERATIONS:
-        wire.plan(operation, faults(random.Random(f"{seed} {operation}")))  # noqa: S311 - weather
 
 
 def insisted(instance: Instance, *request: Any, **headers: Any) -> tuple[Answer, int]:
@@ -54,7 +30,7 @@ def test_each_key_creates_one_task_however_many_instances_insist(ground: Ground,
 
     def create(number: int) -> list[dict[str, Any]]:
         with ground.instance() as instance:
-            bad(instance.wire, (seed, number))
+            weather(instance.wire, (seed, number))
             answers = [
                 insisted(instance, claims, "POST", "/tasks", {"title": str(key)}, Idempotency_Key=f"k{key}")[0]
                 for key in range(8)
@@ -79,7 +55,7 @@ def test_no_change_that_was_answered_is_lost_and_none_is_made_twice(ground: Grou
     silent = 0
     with ground.instance() as instance:
         path = "/tasks/" + instance(claims, "POST", "/tasks", {"title": "0"}).json["task_id"]
-        bad(instance.wire, seed)
+        weather(instance.wire, seed)
         for number in range(1, 31):
             answer = instance(claims, "PATCH", path, {"title": str(number)})
             assert answer.status in {200, 503}
@@ -101,7 +77,7 @@ def test_who_has_the_tag_is_never_told_that_the_task_has_changed(ground: Ground,
     claims = pool.id_claims()
     with ground.instance() as instance:
         path = "/tasks/" + instance(claims, "POST", "/tasks", {"title": "T"}).json["task_id"]
-        bad(instance.wire, seed)
+        weather(instance.wire, seed)
         for number in range(20):
             tag = insisted(instance, claims, "GET", path)[0].etag
             answer = instance(claims, "PATCH", path, {"title": str(number)}, If_Match=tag)
@@ -122,7 +98,7 @@ def test_each_key_sends_one_text_at_most_however_many_instances_insist(ground: G
 
     def send(number: int) -> list[list[Answer]]:
         with ground.instance() as instance:
-            bad(instance.wire, (seed, number))
+            weather(instance.wire, (seed, number))
             return [
                 [
                     instance(machine, "POST", "/sms", {"to": to, "message": "Hello"}, Idempotency_Key=f"k{to}")

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from chalicelib import rows
 from tests import pool
-from tests.gathering import weather
 from tests.ground import Ground, Instance
+from tests.mishaps import weather
 from tests.people import Answer
 
 PER_NUMBER, PER_CLIENT = 3, 7

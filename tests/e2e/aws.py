@@ -113,6 +113,7 @@ class Deployed:
     def __init__(self, aws: Aws, api_id: str, stage: str, settings: dict[str, str]) -> None:
         self.aws, self.api_id, self.stage, self.settings = aws, api_id, stage, settings
         self.base = f"/_aws/execute-api/{api_id}/{stage}"
+        self.sent: list[leaks.Sent] = []
 
     def __call__(self, method: str, path: str, token: str | None = None, body: Any = None, **headers: str) -> Response:
         connection = http.client.HTTPConnection("127.0.0.1", self.aws.port, timeout=_PATIENCE)
@@ -126,10 +127,11 @@ class Deployed:
             answer = Response(response.status, response.headers, response.read())
         finally:
             connection.close()
+        self.sent.append(leaks.Sent(sent, raw, path.split("/")[2:]))
         if method != "HEAD":
             told = path.partition("?")[0], answer.status, dict(answer.headers), answer.body.decode()
             documented.fits(method, *told)
-            leaks.answered(method, *told, leaks.Sent(sent, raw, path.split("/")[2:]))
+            leaks.answered(method, *told, self.sent[-1])
         return answer
 
     @cached_property
@@ -160,6 +162,15 @@ class Deployed:
         headers = {"Authorization": f"Basic {credentials}"}
         request = urllib.request.Request(f"{self.aws.url}/oauth2/token", body, headers)  # noqa: S310 - of this machine
         return str(json.loads(answers(request))["access_token"])
+
+    def logs(self) -> str:
+        """Return all that the functions have written."""
+        logs = self.aws.client("logs")
+        groups = [
+            group["logGroupName"] for group in logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]
+        ]
+        pages = [page for group in groups for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group)]
+        return "\n".join(event["message"] for page in pages for event in page["events"])
 
     def texts(self) -> int:
         phones = self.aws.asked("/_ministack/sns/sms-messages")["sms_messages"]

@@ -11,7 +11,7 @@ import pytest
 from app import app
 from chalicelib.web import CORS
 from local import refusals
-from tests import pool
+from tests import leaks, pool
 from tests.e2e import aws as e2e
 from tests.e2e import ways
 from tests.e2e.aws import Checkout, Deployed
@@ -37,6 +37,7 @@ def way(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 TASK = "/tasks/01a1f8ac-b459-7dd5-a160-0ddd8d7fcf8f"
+ORIGINS = {"http://localhost:3000", "https://app.example.com"}
 GUARDED = [("GET", "/tasks"), ("POST", "/tasks"), ("GET", TASK), ("PATCH", TASK), ("DELETE", TASK), ("GET", "/admin/tasks?status=done"), ("POST", "/sms"), ("GET", "/hello")]  # fmt: skip
 
 
@@ -45,12 +46,9 @@ def refused(answer: Response, status: int, slug: str) -> None:
     assert (answer.status, answer.json["type"], answer.json["status"]) == (status, f"urn:problem:{slug}", status)
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json["instance"] == answer.headers["X-Request-Id"]
-    assert answer.headers["Access-Control-Allow-Origin"] == CORS_ORIGIN[answer.headers["Access-Control-Allow-Origin"]]
+    assert answer.headers["Access-Control-Allow-Origin"] in ORIGINS
     assert answer.headers["Cache-Control"] == "no-store"
     assert ("Retry-After" in answer.headers) == (status in {429, 503})
-
-
-CORS_ORIGIN = {origin: origin for origin in ("http://localhost:3000", "https://app.example.com")}
 
 
 def altered(token: str) -> str:
@@ -186,13 +184,13 @@ class TestRefusals:
 
     def test_head_is_no_method(self, way: Way) -> None:
         answer = way.api("HEAD", "/health")
-        assert (answer.status, answer.headers["Access-Control-Allow-Origin"] in CORS_ORIGIN) == (404, True)
+        assert (answer.status, answer.headers["Access-Control-Allow-Origin"] in ORIGINS) == (404, True)
 
     @pytest.mark.parametrize("path", [path.replace("{task_id}", "x") for path in app.routes])
     def test_a_browser_may_ask_first(self, way: Way, path: str) -> None:
         answer = way.api("OPTIONS", path, Origin="https://app.example.com", Access_Control_Request_Method="GET")
         assert answer.status == 200
-        assert answer.headers["Access-Control-Allow-Origin"] in CORS_ORIGIN
+        assert answer.headers["Access-Control-Allow-Origin"] in ORIGINS
         headers = CORS.get_access_control_headers()
         for name in ("Access-Control-Allow-Headers", "Access-Control-Expose-Headers"):
             assert answer.headers[name] == headers[name]
@@ -266,3 +264,12 @@ class TestTheStage:
         finally:
             functions.update_function_configuration(**name, Handler="app.any_user")
         assert way.api("GET", "/hello", f"Bearer {way.alice['IdToken']}").status == 200
+
+
+class TestTheLogs:
+    def test_they_tell_of_each_route_and_of_nobody(self, way: Way) -> None:
+        text, before = way.api.logs(), leaks.FOUND.copy()
+        for sent in way.api.sent:
+            leaks.logged(text, sent)
+        assert before == leaks.FOUND
+        assert {route for route in app.routes if f'"route":"{route}"' in text} == app.routes.keys()
