@@ -4,7 +4,7 @@ PORT ?= 8000
 AWS_PORT ?= 4566
 export PORT AWS_PORT
 
-.PHONY: run test fuzz history load generate package package-terraform deploy destroy lock clean
+.PHONY: run test fuzz history bugs load generate package package-terraform deploy destroy lock clean
 
 run: .venv/.ready
 	@.venv/bin/python -m local run
@@ -20,6 +20,9 @@ fuzz: .venv/.ready
 
 history: .venv/.ready
 	@.venv/bin/python -m tests.histories $(SEEDS)
+
+bugs: .venv/.ready
+	@.venv/bin/python -m tests.bugs
 
 load: .venv/.ready
 	@.venv/bin/python -m tests.load $(SECONDS)

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -133,10 +134,14 @@ class Stand:
 
 
 def copied(folder: Path) -> Path:
-    """Copy what `make run` needs, as it is now, and return the folder."""
-    subprocess.run(["git", "clone", "-q", ROOT, folder], check=True)
-    for name in ("app.py", "chalicelib", "local", ".chalice"):
-        subprocess.run(["cp", "-R", ROOT / name, folder], check=True)
+    """Copy this checkout as it is now, committed or not, and return the folder."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
     return folder
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.bugs import BUGS, Bug
+from tests.conftest import ROOT
 from tests.ground import Ground, prepared
 from tests.histories import Figures
 from tests.texters import STAGE, Texts
@@ -37,3 +39,8 @@ def test_each_key_sends_one_text_at_most_and_the_limits_are_exact(tight: Ground,
     texts = Texts(tight, seed, fair=fair)
     assert not list(texts.faults())
     assert {sent.answer.status for sent in texts.sent} >= {202, 429}
+
+
+@pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS)
+def test_each_bug_that_make_bugs_seeds_has_its_place(bug: Bug) -> None:
+    assert (ROOT / "chalicelib" / bug.file).read_text().count(bug.right) == 1

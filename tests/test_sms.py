@@ -21,6 +21,7 @@ from tests.faults import answered, lost_after, lost_before, network, refused, us
 from tests.people import Answer, Person
 from tests.pool import access_claims, id_claims, machine_claims, token
 
+REFUSAL = b"<ErrorResponse><Error><Code>InvalidParameter</Code></Error></ErrorResponse>"
 UNKNOWN = {"message_id": None, "status": "unknown"}
 UNAVAILABLE = (503, "unavailable")
 _numbers = itertools.count()
@@ -395,11 +396,18 @@ class TestWhatDynamoDbSays:
         with network(refused("TransactionCanceledException", CancellationReasons=codes)):
             assert send(machine, body, "k").body == first.body
 
+    def test_key_and_limits_are_given_back_at_once_so_that_no_half_can_be_lost(
+        self, machine: Person, outbox: list[tuple[str, str]]
+    ) -> None:
+        with network(answered(400, REFUSAL), client=aws.sns), network() as attempts:
+            assert send(machine, text(), "k").problem == (422, "validation")
+        assert attempts == ["TransactWriteItems"] * 2
+        assert outbox == []
+
     def test_a_refusal_stays_one_though_it_cannot_be_given_back(
         self, machine: Person, outbox: list[tuple[str, str]]
     ) -> None:
-        refusal = b"<ErrorResponse><Error><Code>InvalidParameter</Code></Error></ErrorResponse>"
-        with network(answered(400, refusal), client=aws.sns), network(lambda _: None, *[lost_before] * 3):
+        with network(answered(400, REFUSAL), client=aws.sns), network(lambda _: None, *[lost_before] * 3):
             assert send(machine, text(), "k").problem == (422, "validation")
         assert outbox == []
 

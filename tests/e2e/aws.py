@@ -4,7 +4,6 @@ import base64
 import http.client
 import json
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ from local import child
 from local.environment import answers
 from tests import documented, leaks
 from tests.conftest import ROOT
-from tests.stand import Response, clean_environment, free_port
+from tests.stand import Response, clean_environment, copied, free_port
 
 _REGION = "us-east-1"
 _PATIENCE = 30  # seconds
@@ -83,14 +82,7 @@ class Checkout:
     """A copy of this checkout, whose functions run on this machine's kind of processor: the stand-in runs them here."""
 
     def __init__(self, folder: Path, aws: Aws, stage: str) -> None:
-        self.folder, self.aws, self.stage = folder / "checkout", aws, stage
-        files = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
-        )
-        for name in files.stdout.splitlines():
-            if (ROOT / name).exists():
-                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, self.folder / name)
+        self.folder, self.aws, self.stage = copied(folder / "checkout"), aws, stage
         self.config_file = self.folder / ".chalice" / "config.json"
         self.change(lambda config: config | {"lambda_architecture": "x86_64"})
 
