@@ -103,8 +103,16 @@ over_capacity = refused("ProvisionedThroughputExceededException", "Throttled", s
 failed = refused("InternalServerError", "InternalError", status=500, sns_status=500)
 
 _QUICK: list[Fault] = [throttled, failed, reset_before, reset_after, cut, garbled, page]
-_ONCE = {"PutItem", "Publish"}  # a new row that comes late cannot tell that it was deleted meanwhile; a text is not had back
-_OPERATIONS = {"GetItem", "Query", "UpdateItem", "DeleteItem", "TransactWriteItems", *_ONCE}
+_OVERTAKEN: list[Fault] = [*_QUICK, late]
+_WEATHER = {
+    "PutItem": _QUICK,  # a new row that comes late cannot tell that it was deleted meanwhile
+    "Publish": _QUICK,  # a text is not to be had back
+    "TransactWriteItems": [*_OVERTAKEN, conflict, conflict_at_the_last],
+    "GetItem": _OVERTAKEN,
+    "Query": _OVERTAKEN,
+    "UpdateItem": _OVERTAKEN,
+    "DeleteItem": _OVERTAKEN,
+}
 
 
 def weather(wire: Wire, seed: object) -> None:
@@ -114,6 +122,5 @@ def weather(wire: Wire, seed: object) -> None:
         while True:
             yield dice.choice(kinds) if dice.random() < _OFTEN else None
 
-    for operation in _OPERATIONS:
-        kinds = _QUICK if operation in _ONCE else [*_QUICK, late]
+    for operation, kinds in _WEATHER.items():
         wire.plan(operation, faults(random.Random(f"{seed} {operation}"), kinds))  # noqa: S311 - weather
