@@ -16,16 +16,16 @@ test: .venv/.ready .venv/lint/.ready
 	@.venv/bin/python -m pytest
 
 fuzz: .venv/.ready
-	@.venv/bin/python -m tests.fuzzing $(SEED)
+	@.venv/bin/python -u -m tests.fuzzing $(SEED)
 
 history: .venv/.ready
-	@.venv/bin/python -m tests.histories $(SEEDS)
+	@.venv/bin/python -u -m tests.histories $(SEEDS)
 
 bugs: .venv/.ready
-	@.venv/bin/python -m tests.bugs
+	@.venv/bin/python -u -m tests.bugs
 
 load: .venv/.ready
-	@.venv/bin/python -m tests.load $(SECONDS)
+	@.venv/bin/python -u -m tests.load $(SECONDS)
 
 .venv/.ready: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed. Name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }

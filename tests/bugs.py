@@ -65,8 +65,7 @@ def main() -> int:
         lines = told(bug)
         noticed = [line for line in lines if bug.found in line]
         missed += not noticed
-        sys.stdout.write(f"{name}\n    {'caught, ' + noticed[0] if noticed else 'NOT CAUGHT'}\n")
-        sys.stdout.flush()
+        print(name, "caught, " + noticed[0] if noticed else "NOT CAUGHT", sep="\n    ")
     return 1 if missed else 0
 
 

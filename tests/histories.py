@@ -76,14 +76,9 @@ def main() -> int:
         prepared(Path(folder)) as ground,
         prepared(Path(another), **STAGE) as tight,
     ):
-        figures = run(ground, tight, seeds, 60, _tell)
-    _tell(figures.report())
+        figures = run(ground, tight, seeds, 60, print)
+    print(figures.report())
     return 1 if figures.wrong else 0
-
-
-def _tell(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -114,33 +114,28 @@ def main() -> int:
     seconds = float(sys.argv[1]) if sys.argv[1:] else _SECONDS
     story = Story(throttled=True)
     with tempfile.TemporaryDirectory() as folder, aws.running(Path(folder)) as stand_in, Proxy() as proxy:
-        _tell("Deploying ...")
+        print("Deploying ...")
         _, api = ways.package(Path(folder), stand_in)
         wire = proxy.wire(stand_in.url, "")
         led(api, wire)
         clients = crowd(api, wire, story)
-        _tell(f"Starting functions for {_WARM_UP} s ...")
+        print(f"Starting functions for {_WARM_UP} s ...")
         limited(api, _RATE)
         live(clients, _WARM_UP)
-        _tell(f"{_CLIENTS} clients for {seconds:.0f} s in fair weather ...")
+        print(f"{_CLIENTS} clients for {seconds:.0f} s in fair weather ...")
         fair = live(clients, seconds)
-        _tell(figures("Fair", fair, seconds))
-        _tell(f"{_CLIENTS} clients for {seconds:.0f} s in bad weather ...")
+        print(figures("Fair", fair, seconds))
+        print(f"{_CLIENTS} clients for {seconds:.0f} s in bad weather ...")
         weather(wire, "load")
         bad = live(clients, seconds)
-        _tell(figures("Bad", bad, seconds) + f"; {wire.faulted.total()} faults")
+        print(figures("Bad", bad, seconds) + f"; {wire.faulted.total()} faults")
         wire.clear()
         for client in clients[:_OWNERS]:
             client.walk()
     wrong = [*refused(fair, bad), *faults(story)]
-    _tell("\n".join(wrong[:_SHOWN]))
-    _tell(f"{len(histories(story))} histories of tasks, {len(story.walks)} lists; {len(wrong)} wrong")
+    print("\n".join(wrong[:_SHOWN]))
+    print(f"{len(histories(story))} histories of tasks, {len(story.walks)} lists; {len(wrong)} wrong")
     return 1 if wrong else 0
-
-
-def _tell(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 The table of faulttable.py says what is to come of each; what is written is read past the faults.
 """
 
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -36,7 +35,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Case, Future
         runs = {case: many.submit(run, ground, case) for case in CASES}
         yield runs
     done = {case: future.result() for case, future in runs.items() if not future.exception()}
-    sys.stdout.write("\n" + printed({case: run.cell for case, run in done.items()}) + "\n")
+    print("", printed({case: run.cell for case, run in done.items()}), sep="\n")
 
 
 @of("")

@@ -46,7 +46,7 @@ class TestTheFinder:
     def test_it_hears_all_that_is_written(self, capfd: pytest.CaptureFixture[str]) -> None:
         before = leaks.FOUND.copy()
         with ears.listening(SENT):
-            print("canary message")  # noqa: T201 - which is the leak
+            print("canary message")  # which is the leak
             app.log.parent.warning("canary-key")  # type: ignore[union-attr]
         assert len(leaks.FOUND) == len(before) + 2
         leaks.FOUND[:] = before
