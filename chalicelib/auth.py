@@ -31,7 +31,8 @@ def user(claims: Mapping[str, Any], write: str) -> Caller:
 def admin(claims: Mapping[str, Any], write: str) -> Caller:
     """Return the user of an ID token for the web client who is in the group admin; raises Unauthorized, Forbidden.
 
-    The gateway writes groups as `a,b`, others as `[a b]` or as a list; no name of a group has any of these characters.
+    The gateway writes groups as `a,b`, others as `[a b]` or as a list. A name that holds these characters itself, which
+    Cognito lets an operator choose, counts as several.
     """
     caller = user(claims, write)
     groups = claims.get("cognito:groups", "")
@@ -72,9 +73,16 @@ def username(claims: Mapping[str, Any]) -> str:
 
 def claims(context: Mapping[str, Any], authorization: str) -> Mapping[str, Any]:
     """Return the verified claims of a request, from its context or from its token; raises Unauthorized, Unavailable."""
-    if behind_the_gateway(context):
-        return (context.get("authorizer") or {}).get("claims") or {}
-    return verified(authorization)
+    if not behind_the_gateway(context):
+        return verified(authorization)
+    found = authorizer(context).get("claims")
+    return found if isinstance(found, dict) else {}
+
+
+def authorizer(context: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the authorizer of the gateway has told of the caller; nothing where none was asked."""
+    told = context.get("authorizer")
+    return told if isinstance(told, dict) else {}
 
 
 def verified(authorization: str) -> Mapping[str, Any]:

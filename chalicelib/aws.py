@@ -20,6 +20,18 @@ SNS = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "to
 dynamodb = boto3.client("dynamodb", region_name=settings.region, config=DYNAMODB)
 sns = boto3.client("sns", region_name=settings.region, config=SNS)
 
+
+def _last(request: Any, **_: object) -> None:
+    """Let a text have a connection of its own.
+
+    Lambda purges idle connections (AWS Lambda Developer Guide, "Best practices"), and that shows when one is used again.
+    DynamoDB is then asked once more, but nobody would know what became of a text.
+    """
+    request.headers["Connection"] = "close"
+
+
+sns.meta.events.register("before-send.sns.Publish", _last)
+
 _OUTCOMES = {"ConditionalCheckFailedException", "TransactionCanceledException"}
 
 

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from heapq import merge
-from itertools import islice, repeat
+from itertools import groupby, islice, repeat
 from typing import Any
 
 from chalicelib import aws, rows
@@ -41,7 +41,8 @@ def _oldest(threads: ThreadPoolExecutor, status: str, position: str | None, limi
         wanted = limit + 1 - len(found)
         shards = range(settings.board_shards)
         several = threads.map(_shard, repeat(status), shards, repeat(position), repeat(wanted))
-        entries = list(islice(merge(*several, key=_age), wanted))
+        # Where the number of shards has grown, a task that moves may be seen in two for a moment.
+        entries = list(islice((next(same) for _, same in groupby(merge(*several, key=_age), _age)), wanted))
         tasks = _fetched(entries)
         found += [task for entry in entries if (task := tasks.get(entry["SK"]["S"])) and task.status == status]
         if len(found) > limit or len(entries) < wanted:

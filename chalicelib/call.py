@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 from chalice.app import Request
@@ -18,6 +18,8 @@ from chalicelib.idempotency import Key
 from chalicelib.inputs import Checked
 from chalicelib.problems import BodyTooLarge, IdempotencyKeyRequired, Invalid, Unauthorized, UnsupportedMediaType
 from chalicelib.task import Task
+
+Who = TypeVar("Who", Caller, Machine, str)
 
 _LISTS = {("GET", "/tasks"), ("GET", "/admin/tasks")}
 _LARGEST_BODY = 64 * 1024
@@ -34,11 +36,13 @@ class Call(threading.local):
     """What signs its writes: an id of ours, and new, since a write that bears it is taken for this request's own."""
     failure: BaseException | None
     """What Chalice has caught and logged while answering."""
+    outcome: str | None
+    """What came of a text, which the status does not tell, for the log."""
 
     def begin(self, request: Request) -> None:
         """Take the place of the last request."""
         self.__dict__.clear()
-        self.request, self.failure = request, None
+        self.request, self.failure, self.outcome = request, None, None
         self.write = str(uuid.uuid4())
         gateways = request.context.get("requestId") or ""
         self.id = gateways if _REQUEST_ID.fullmatch(gateways) else self.write
@@ -46,32 +50,31 @@ class Call(threading.local):
     @property
     def user(self) -> Caller:
         """The signed-in user; raises Unauthorized, Unavailable, Invalid."""
-        return auth.user(self._claims(), self.write)
+        return self._welcome(auth.user(self._claims, self.write))
 
     @property
     def admin(self) -> Caller:
         """The signed-in user, who is an admin; raises Unauthorized, Forbidden, Unavailable."""
-        return auth.admin(self._claims(), self.write)
+        return self._welcome(auth.admin(self._claims, self.write))
 
     @property
     def machine(self) -> Machine:
         """The machine with the scope for texts; raises Unauthorized, Unavailable, Invalid."""
         context = cast("Any", self.request.lambda_context)
         busy_until = math.ceil(time.time() + context.get_remaining_time_in_millis() / 1000)
-        return auth.machine(self._claims(), self.write, busy_until)
+        return self._welcome(auth.machine(self._claims, self.write, busy_until))
 
     @property
     def username(self) -> str:
         """The name of the user, whichever kind of token came; raises Unauthorized, Unavailable, Invalid."""
         context = self.request.context
         if auth.behind_the_gateway(context):
-            name = (context.get("authorizer") or {}).get("username")
+            name = auth.authorizer(context).get("username")
         else:
             name = auth.username(auth.verified(self._header("authorization") or ""))
         if name is None:
             raise Unauthorized
-        self.refuse_parameters()
-        return str(name)
+        return self._welcome(str(name))
 
     def body(self, wanted: type[Checked]) -> Checked:
         """Return the body as this type; raises Malformed, BodyTooLarge, UnsupportedMediaType, Invalid."""
@@ -116,13 +119,17 @@ class Call(threading.local):
             raise IdempotencyKeyRequired
         return self.key
 
+    @property
     def _claims(self) -> Mapping[str, Any]:
-        claims = auth.claims(self.request.context, self._header("authorization") or "")
+        return auth.claims(self.request.context, self._header("authorization") or "")
+
+    def _welcome(self, who: Who) -> Who:
+        """Return who is calling, which is settled before anything else is refused; raises Invalid."""
         self.refuse_parameters()
-        return claims
+        return who
 
     def refuse_parameters(self) -> None:
-        """Raise Invalid for a query string, unless the route is a list; called once the caller is known, if there is one."""
+        """Raise Invalid for a query string, unless the route is a list."""
         if (self.request.method, self.request.path) not in _LISTS:
             self.query(msgspec.Struct)
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_AGAIN = 0.25  # seconds; Python ignores what is raised while it collects garbage, a bell like anything else
+
 
 class DeadlineReached(BaseException):
     """The time of this request is up.
@@ -30,7 +32,7 @@ def deadline(seconds: float) -> Iterator[None]:
             raise DeadlineReached
 
     signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
         yield
     finally:

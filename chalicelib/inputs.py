@@ -54,7 +54,7 @@ def checked(values: Mapping[str, object], wanted: type[Checked], place: str) -> 
             continue
         try:
             good[name] = msgspec.convert(value, fields[name].type, dec_hook=_custom)
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, UnicodeError):  # a lone surrogate, where one of several words is looked for
             bad.append(error(place, name, f"must be {_rule(fields[name].type)}"))
     bad += [error(place, name, "is required") for name, field in fields.items() if field.required and name not in values]
     if bad:

@@ -54,11 +54,19 @@ def reserve(machine: Machine, key: Key, counters: list[Counter], now: int) -> di
 
     Raises the problem of the first counter that would exceed its limit, Conflict, Unavailable; then nothing is counted.
     """
-    for counter in counters:
-        if counter.amount > counter.limit:
-            raise counter.exceeded
     record = rows.record(machine, "sms", key, now, busy_until=str(machine.busy_until))
     return _once(record, [(_counted(counter, 1), counter.exceeded) for counter in counters], machine.write, now)
+
+
+def recorded(machine: Machine, key: Key, now: int) -> dict[str, str] | None:
+    """Return what a text left under its key, None if none did in the last 24 hours; raises Unavailable."""
+    name = rows.record_key(machine, "sms", key)
+    with aws.outcomes():
+        answer = aws.genuine(
+            dynamodb.get_item(TableName=settings.table_name, Key=name, ConsistentRead=True, ReturnConsumedCapacity="TOTAL")
+        )
+    record = rows.plain(answer.get("Item", {}))
+    return record if int(record.get("expires_at", 0)) > now else None
 
 
 def settle(machine: Machine, key: Key, message_id: str) -> None:
@@ -153,6 +161,7 @@ def _counted(counter: Counter, sign: int) -> dict[str, Any]:
         "ExpressionAttributeValues": values,
     }
     if sign > 0:
-        update["ConditionExpression"] = "attribute_not_exists(PK) OR #count <= :room"
-        values[":room"] = {"N": str(counter.limit - counter.amount)}
+        room = counter.limit - counter.amount
+        update["ConditionExpression"] = "attribute_not_exists(PK) OR #count <= :room" if room >= 0 else "#count <= :room"
+        values[":room"] = {"N": str(room)}
     return {"Update": update}

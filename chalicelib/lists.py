@@ -45,8 +45,12 @@ class TaskQuery(Struct, frozen=True):
     """Which tasks to list: all, newest first, or those of one status, soonest due first."""
 
     status: Status | None = None
-    due_after: Annotated[Instant | None, _told("Those due then or later; needs a status.")] = None
-    due_before: Annotated[Instant | None, _told("Those due earlier; needs a status.")] = None
+    due_after: Annotated[
+        Instant | None, _told("Those due then or later; a fraction of a second is cut off. Needs a status.")
+    ] = None
+    due_before: Annotated[Instant | None, _told("Those due earlier; a fraction of a second is cut off. Needs a status.")] = (
+        None
+    )
     limit: Limit = Limit(25)
     cursor: Cursor | None = None
 

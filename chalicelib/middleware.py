@@ -97,6 +97,8 @@ def _log(request: Request, response: Response, seconds: float, cause: BaseExcept
         "status": response.status_code,
         "ms": round(seconds * 1000, 1),
     }
+    if call.outcome:
+        line["outcome"] = call.outcome
     if response.status_code >= Internal.status:
         line["errors"] = [_described(error) for error in _chain(cause)]
     sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")  # in one piece: it is a log event

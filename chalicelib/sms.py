@@ -8,7 +8,14 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ParamValidationError
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+)
 
 from chalicelib import aws, ledger
 from chalicelib.aws import sns
@@ -21,6 +28,7 @@ from chalicelib.problems import Conflict, Internal, Invalid, KeyReused, Problem,
 from chalicelib.text import Receipt, Text, country, parts
 
 _REFUSED = 4  # the hundreds of the status
+_NEVER_LEFT = (EndpointConnectionError, ConnectTimeoutError, NoCredentialsError, CredentialRetrievalError)
 _UNKNOWN = Receipt(None, "unknown")
 
 
@@ -30,10 +38,14 @@ def send(machine: Machine, key: Key, text: Text) -> tuple[Receipt, bool]:
     Raises Invalid for a number or a message that is not sent from here, KeyReused, Conflict while an earlier call may still
     be sending, TooManyRequests, Unavailable.
     """
-    size = _checked(text)
     now = int(time.time())
-    counters = _counters(machine, text.to, size, now)
-    earlier = ledger.reserve(machine, key, counters, now)
+    try:
+        counters = _counters(machine, text.to, _checked(text), now)
+        earlier = ledger.reserve(machine, key, counters, now)
+    except Invalid:
+        earlier = ledger.recorded(machine, key, now)  # sent before the stage became stricter
+        if earlier is None:
+            raise
     if earlier is not None:
         return _replayed(earlier, key, now), True
     try:
@@ -105,7 +117,7 @@ def _published(text: Text) -> str | None:
         answer = sns.publish(PhoneNumber=text.to, Message=text.message, MessageAttributes=attributes)
     except ParamValidationError as error:  # a fault of ours, found before anything was sent
         raise Internal from error
-    except (EndpointConnectionError, ConnectTimeoutError) as error:  # nothing was sent, not even the request
+    except _NEVER_LEFT as error:
         raise Unavailable from error
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] // 100 != _REFUSED or not aws.code(error):

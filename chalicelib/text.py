@@ -48,13 +48,16 @@ class Receipt(Struct, frozen=True):
 
 
 def country(number: str) -> str | None:
-    """Return the country of a number by its numbering plan, such as US for +1 202 and JM for +1 876; None if it has none.
+    """Return the country of a number by its numbering plan, such as US for +1 202 and JM for +1 876.
 
-    Nor has another spelling of a number, such as +44 0 20 for +44 20, which would have limits of its own.
+    None if no plan has such a number, or if it is spelled otherwise than in E.164, such as +44 0 20 for +44 20. There are
+    many of these, and each would have limits of its own.
     """
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(parsed):
         return None
     if phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) != number:
         return None

@@ -67,6 +67,7 @@ def listed(page: Page[Any]) -> Response:
 
 def accepted(receipt: Receipt, *, replayed: bool) -> Response:
     """Return 202 with what became of a text: accepted is not delivered."""
+    call.outcome = receipt.status
     response = _json(receipt, 202)
     if replayed:
         response.headers["Idempotency-Replayed"] = "true"

@@ -57,7 +57,7 @@ class TestCreate:
 
     @pytest.mark.parametrize("member", [
         {"description": "x" * 4001}, {"description": "a\rb"}, {"description": "\x00"}, {"description": "\udfff"},
-        {"description": None}, {"status": "Done"}, {"status": None}, {"status": ""}, {"due_at": "tomorrow"}, {"due_at": 0},
+        {"description": None}, {"status": "\ud800"}, {"status": "Done"}, {"status": None}, {"status": ""}, {"due_at": "tomorrow"}, {"due_at": 0},
         {"due_at": ""}, {"task_id": "x"}, {"owner": "x"}, {"version": 2}, {"PK": "x"}, {"Title": "x"}, {"": 1}, {"a/b~c": 1},
     ])  # fmt: skip
     def test_another_member_may_not_be(self, alice: Person, member: dict[str, object]) -> None:
@@ -217,7 +217,7 @@ class TestChange:
         assert alice("PATCH", path_of(task), {}, If_Match='"2"').problem == (412, "precondition-failed")
 
     @pytest.mark.parametrize("change", [
-        {"title": None}, {"status": None}, {"title": ""}, {"status": "x"}, {"due_at": "x"}, {"task_id": "x"}, {"version": 5},
+        {"title": None}, {"status": None}, {"title": ""}, {"status": "x"}, {"status": "\udfff"}, {"due_at": "x"}, {"task_id": "x"}, {"version": 5},
         {"created_at": "x"}, {"owner": None}, {"description": 1},
     ])  # fmt: skip
     def test_a_change_that_breaks_a_rule_changes_nothing(self, alice: Person, change: dict[str, object]) -> None:

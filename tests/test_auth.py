@@ -41,7 +41,7 @@ def test_beside_the_server_for_laptops_they_are_not(in_lambda: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("authorizer", [
-    None, {}, {"claims": None}, {"claims": {}}, {"principalId": "x"}, {"claims": pool.access_claims()},
+    None, {}, "claims", {"claims": None}, {"claims": {}}, {"claims": "sub"}, {"claims": [1]}, {"principalId": "x"}, {"claims": pool.access_claims()},
     {"claims": pool.id_claims(aud="another")}, {"claims": pool.id_claims("no-uuid")}, {"claims": pool.id_claims(token_use=None)},
 ])  # fmt: skip
 def test_the_app_closes_where_the_gateway_would_have_let_pass(in_lambda: pytest.MonkeyPatch, authorizer: object) -> None:  # noqa: ARG001

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from chalicelib import auth, aws, cursor
+from chalicelib import auth, aws, board, cursor
 from chalicelib.problems import Forbidden
 from tests import pool
 from tests.conftest import TABLE
@@ -81,6 +81,22 @@ def test_an_entry_whose_task_has_moved_on_is_left_out_and_the_page_is_full(admin
         )
     pages = admin.pages(BOARD, status="pending", limit=4)
     assert [[task["title"] for task in page] for page in pages] == [["0", "3", "4", "6"], ["7", "8", "9", "10"], ["11"]]
+
+
+def test_a_task_that_two_shards_show_is_shown_once(admin: Person, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a change may be seen for a moment where the number of shards has grown."""
+    titles = [str(number) for number in range(12)]
+    for title in titles:
+        alice.creates(title)
+    shard = board._shard
+
+    def twice(status: str, number: int, *rest: Any) -> list[dict[str, Any]]:
+        return shard(status, number - number % 2, *rest)
+
+    monkeypatch.setattr(board, "_shard", twice)
+    seen = [task["title"] for page in admin.pages(BOARD, status="pending", limit=2) for task in page]
+    assert seen == sorted(set(seen), key=int)
+    assert 0 < len(seen) < len(titles)
 
 
 def test_a_page_reads_no_more_for_all_that_is_there(admin: Person, alice: Person) -> None:

@@ -1,6 +1,7 @@
 """The bell rings in the block, and nowhere else."""
 
 import signal
+import sys
 import threading
 import time
 
@@ -26,6 +27,22 @@ def test_no_handler_of_other_exceptions_stops_it() -> None:
             time.sleep(30)
         except Exception:  # noqa: BLE001 - as botocore has them
             time.sleep(30)
+
+
+def test_it_rings_again_where_python_ignores_it() -> None:
+    class Slow:
+        def __del__(self) -> None:
+            time.sleep(0.1)
+
+    ignored: list[object] = []
+    hook, sys.unraisablehook = sys.unraisablehook, ignored.append
+    try:
+        with pytest.raises(DeadlineReached), deadline(0.05):  # noqa: PT012
+            Slow()
+            time.sleep(30)
+    finally:
+        sys.unraisablehook = hook
+    assert len(ignored) == 1
 
 
 def test_a_block_that_ends_in_time_hears_nothing() -> None:

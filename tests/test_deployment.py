@@ -17,6 +17,7 @@ from chalicelib import aws, ledger, middleware, web
 from chalicelib.config import Settings
 from tests import pool
 from tests.conftest import ROOT
+from tests.events import Context
 
 OPEN = {("/health", "get"), ("/openapi.json", "get"), ("/docs", "get")}
 
@@ -58,6 +59,8 @@ def test_a_request_is_cut_off_before_its_function_is() -> None:
     config = json.loads((ROOT / ".chalice" / "config.json").read_text())
     for stage in config["stages"].values():
         assert stage.get("lambda_timeout", config["lambda_timeout"]) > middleware.LONGEST + middleware.MARGIN
+    for milliseconds, seconds in ((10_000, 8), (8500, 8), (5000, 4.5), (501, 0.001), (-5, 0.001)):
+        assert middleware._seconds_left(Context(milliseconds)) == pytest.approx(seconds)
 
 
 def test_aws_is_called_as_often_and_waited_for_as_long_as_promised() -> None:
@@ -89,6 +92,7 @@ def test_nobody_signs_in_with_a_plain_password_or_a_secret() -> None:
     assert client["ExplicitAuthFlows"] == ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
     assert client["AllowedOAuthFlows"] == ["code"]
     assert client["GenerateSecret"] is False
+    assert client["PreventUserExistenceErrors"] == "ENABLED"
 
 
 def test_what_is_shipped_starts_alone_and_believes_the_gateway(tmp_path: Path) -> None:

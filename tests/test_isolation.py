@@ -57,6 +57,14 @@ OPENS = {
 """What each route answers to whom; to everybody else it answers 401."""
 
 
+@pytest.mark.parametrize("route", [route for route in OPENS if OPENS[route].keys() != CALLERS.keys()])
+def test_who_is_calling_is_asked_first(route: str) -> None:
+    method, path = route.split()
+    for caller in ("nobody", "the owner, expired", "a machine that is not listed"):
+        answer = Person(CALLERS[caller](Person()))(method, f"{path.format(task_id='x')}?unknown=1", BODIES.get(route))
+        assert answer.problem == (401, "unauthorized"), caller
+
+
 def test_every_route_is_listed() -> None:
     assert {f"{method} {path}" for path, entries in app.routes.items() for method in entries} == OPENS.keys()
 

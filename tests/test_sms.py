@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
-from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
 from moto.sns.models import sns_backends
 from msgspec import structs
 
@@ -87,6 +94,12 @@ class TestSending:
         }
         assert asked[0].keys() == {"PhoneNumber", "Message", "MessageAttributes"}
         outbox.append((body["to"], "Hello"))
+
+    def test_it_goes_out_on_a_connection_of_its_own(self, machine: Person) -> None:
+        asked: list[object] = []
+        with network(lambda request: asked.append(request.headers["Connection"]), client=aws.sns):
+            send(machine, text())
+        assert asked == ["close"]
 
     def test_an_empty_sender_is_none(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[Any] = []
@@ -207,6 +220,22 @@ class TestLimits:
         assert [send(machine, two[0], "k").status, send(machine, two[1]).status] == [202, 202]
         outbox += [(body["to"], body["message"]) for body in three + two]
 
+    @pytest.mark.parametrize("stricter", [
+        {"sms_countries": "GB"}, {"sms_max_parts": 0}, {"sms_per_client_and_minute": 0}, {"sms_per_number_and_hour": 0}, {"sms_parts_per_day": 0},
+    ])  # fmt: skip
+    def test_what_was_sent_is_told_again_though_the_stage_has_become_stricter(
+        self, machine: Person, monkeypatch: pytest.MonkeyPatch, stricter: dict[str, Any]
+    ) -> None:
+        body = text()
+        first = send(machine, body, "k")
+        monkeypatch.setattr("chalicelib.sms.settings", structs.replace(settings, **stricter))
+        again = send(machine, body, "k")
+        assert (again.status, again.body, again.headers["Idempotency-Replayed"]) == (202, first.body, "true")
+        assert send(machine, text(), "another").status in {422, 429}
+        a_day_later = time.time() + 86401
+        monkeypatch.setattr("chalicelib.sms.time.time", lambda: a_day_later)
+        assert send(machine, body, "k").status in {422, 429}
+
     def test_the_same_call_again_counts_once(self, machine: Person) -> None:
         body = text()
         assert [send(machine, body, "k").status for _ in range(9)] == [202] * 9
@@ -316,7 +345,10 @@ class TestWhatSnsSays:
         assert send(machine, body, "k").json["status"] == "sent"
         outbox.append((body["to"], body["message"]))
 
-    @pytest.mark.parametrize("error", [EndpointConnectionError(endpoint_url="x"), ConnectTimeoutError(endpoint_url="x")])
+    @pytest.mark.parametrize("error", [
+        EndpointConnectionError(endpoint_url="x"), ConnectTimeoutError(endpoint_url="x"), NoCredentialsError(),
+        CredentialRetrievalError(provider="x", error_msg="x"),
+    ])  # fmt: skip
     def test_what_never_left_gives_key_and_limits_back(
         self, machine: Person, outbox: list[tuple[str, str]], error: Exception
     ) -> None:
@@ -339,6 +371,16 @@ class TestWhatSnsSays:
             answer = send(machine, text(), "k")
         assert (answer.status, answer.json) == (202, UNKNOWN)
         assert outbox == []
+
+
+class TestTheLog:
+    def test_it_tells_what_became_of_a_text(self, machine: Person, capsys: pytest.CaptureFixture[str]) -> None:
+        send(machine, text())
+        with network(answered(500, b""), client=aws.sns):
+            send(machine, text())
+        machine("GET", "/health")
+        told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [line.get("outcome") for line in told] == ["sent", "unknown", None]
 
 
 class TestWhatDynamoDbSays:
@@ -434,7 +476,7 @@ def test_neither_number_nor_message_is_kept(machine: Person) -> None:
 
 @pytest.mark.parametrize(("number", "expected"), [
     ("+12025550100", "US"), ("+18765550100", "JM"), ("+442079460000", "GB"), ("+5511987654321", "BR"), ("+15555550100", None), ("+9990000000", None), ("+2100000000", None), ("+4402079460000", None), ("+112025550100", None),
-    ("+883510000000000", "001"),
+    ("+4915112345678", "DE"), ("+49112000", None), ("+491511234560000", None),
 ])  # fmt: skip
 def test_a_country_follows_from_the_numbering_plan(number: str, expected: str | None) -> None:
     assert country(number) == expected

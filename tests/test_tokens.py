@@ -123,7 +123,9 @@ def test_an_id_token_of_the_web_client_opens(scheme: str) -> None:
     assert call(f"{scheme}{token(id_claims())}").status == 200
 
 
-@pytest.mark.parametrize("claims", [{"cognito:groups": ["admin"]}, {"nonce": "x"}, {"email": None}])
+@pytest.mark.parametrize(
+    "claims", [{"cognito:groups": ["admin"]}, {"nonce": "x"}, {"email": None}, {"iat": int(time.time()) + 60}]
+)
 def test_other_claims_do_not_matter(claims: dict[str, Any]) -> None:
     assert call(token(id_claims(**claims))).status == 200
 
@@ -159,7 +161,8 @@ def test_a_key_that_is_new_is_fetched_when_a_minute_has_passed(keys: pool.KeySer
 
 
 @pytest.mark.parametrize(
-    ("status", "reply"), [(500, b""), (200, b"<html>"), (200, b"[]"), (200, b'{"keys": []}'), (404, b"{}")]
+    ("status", "reply"),
+    [(500, b""), (200, b"<html>"), (200, b"[]"), (200, b'{"keys": []}'), (404, b"{}"), (200, b"[" * 100_000)],
 )
 def test_without_keys_nobody_can_be_checked(keys: pool.KeyServer, status: int, reply: bytes) -> None:
     keys.status, keys.reply = status, reply
