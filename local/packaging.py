@@ -16,6 +16,7 @@ from chalicelib import RELEASE
 from local import template
 from local.environment import ROOT, LocalError, described
 
+_MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 _SHIPPED = ("app.py", "chalicelib", "requirements.txt", ".chalice")
 
 
@@ -39,13 +40,32 @@ def shipped(stage: str, **changes: object) -> Iterator[Path]:
 
 
 def chalice(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
-    """Run Chalice there and show what it says as it goes; raises LocalError."""
+    """Run Chalice there and show what it says as it goes; raises LocalError.
+
+    It would fetch the wheels of another processor without comparing hashes, and go on without those that it cannot get. So
+    pip is shown a folder that has the right ones and nothing else.
+    """
     command = [str(Path(sys.executable).with_name("chalice")), *arguments]
-    variables = dict(os.environ) | {"PYTHONDONTWRITEBYTECODE": "1"} | (environment or {})
-    done = subprocess.run(command, cwd=folder, env=variables, check=False)  # noqa: S603 - its words are ours
+    with tempfile.TemporaryDirectory() as wheels:
+        _fetch(folder, wheels)
+        ours = {"PYTHONDONTWRITEBYTECODE": "1", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels}
+        done = subprocess.run(command, cwd=folder, env=dict(os.environ) | ours | (environment or {}), check=False)  # noqa: S603 - its words are ours
     if done.returncode:
         message = f"`chalice {' '.join(arguments)}` failed; what it said stands above."
         raise LocalError(message)
+
+
+def _fetch(folder: Path, wheels: str) -> None:
+    """Fetch what the functions need, for this machine, where Chalice looks first, and for Lambda; raises LocalError."""
+    config = json.loads((folder / ".chalice" / "config.json").read_text())
+    processors = {stage.get("lambda_architecture", config["lambda_architecture"]) for stage in config["stages"].values()}
+    platforms = [f"manylinux2014_{_MACHINES[processor]}" for processor in sorted(processors)]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--require-hashes", "--only-binary=:all:", "--requirement", "requirements.txt", "--dest", wheels]
+    for more in ([], *(["--platform", platform] for platform in platforms)):
+        if subprocess.run([*command, *more], cwd=folder, check=False).returncode:  # noqa: S603 - its words are ours
+            message = "The packages of requirements.txt could not be fetched; what pip said stands above."
+            raise LocalError(message)
 
 
 def package(stage: str, out: Path, **changes: object) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -153,6 +154,25 @@ class TestTheZip:
         assert all(name.endswith(".so") or ".dist-info/" in name for name in changed)
         assert any("aarch64" in name for name in here)
         assert not any("x86_64" in name for name in here)
+
+    def test_a_wheel_for_another_processor_must_have_one_of_the_hashes_too(self, tmp_path: Path) -> None:
+        checkout = Checkout(tmp_path, NoAws(), "prod")  # type: ignore[arg-type]
+        checkout.change(lambda config: config | {"lambda_architecture": "arm64"})
+        locked = checkout.folder / "requirements.txt"
+        (pin,) = re.findall("^msgspec==[0-9.]+", locked.read_text(), re.MULTILINE)
+        fetch = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(tmp_path / "native"), pin]
+        subprocess.run(fetch, check=True, capture_output=True)
+        (wheel,) = (tmp_path / "native").iterdir()
+        native = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        alone = re.sub(
+            rf"^{pin}( \\\n    --hash=\S+)+", f"{pin} --hash=sha256:{native}", locked.read_text(), flags=re.MULTILINE
+        )
+        assert alone != locked.read_text()
+        locked.write_text(alone)
+        done = checkout.local("package", check=False)
+        assert "DO NOT MATCH THE HASHES" in done.stderr
+        assert done.returncode != 0
+        assert not (checkout.folder / "dist").exists()
 
     def test_it_holds_what_lambda_needs_and_nothing_else(self, prod: Path) -> None:
         names = contents(prod / "deployment.zip").keys()
