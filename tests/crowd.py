@@ -70,7 +70,7 @@ class Client:
     """One of those who act for an owner."""
 
     def __init__(self, name: str, owner: Owner, instance: Instance, seed: object, story: Story) -> None:
-        self.name, self.owner, self._instance, self.story = name, owner, instance, story
+        self.name, self.owner, self._instance, self._story = name, owner, instance, story
         self._dice = random.Random(f"{seed} {name}")  # noqa: S311 - no secret
         self._deeds = 0
 
@@ -96,7 +96,7 @@ class Client:
             path in self.owner.other.paths,
             ended - began,
         )
-        self.story.requests.append(request)
+        self._story.requests.append(request)
         return request
 
     def act(self) -> None:
@@ -153,7 +153,7 @@ class Client:
             if page.answer.json["next_cursor"] is None:
                 break
             cursor = f"&cursor={page.answer.json['next_cursor']}"
-        self.story.walks.append(walk)
+        self._story.walks.append(walk)
 
     def _others(self) -> list[str]:
         return self.owner.other.paths[-_AT_HAND:]

@@ -7,6 +7,7 @@ import http.client
 import socket
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -74,20 +75,22 @@ class Wire:
         self.url, self.upstream = url, urlsplit(upstream).netloc
         self.seen: Counter[str] = Counter()
         self.faulted: Counter[str] = Counter()
+        self.met: list[tuple[float, bytes]] = []
+        """When a fault was met, and by which body."""
         self.forwarded: Counter[str] = Counter()
-        self._plans: dict[str, Iterator[Fault | None]] = {}
+        self.plans: dict[str, Iterator[Fault | None]] = {}
         self._lock = threading.Lock()
 
     def plan(self, operation: str, faults: Iterable[Fault | None]) -> None:
         """Do this to the next calls of an operation, one each, None being nothing; the rest passes."""
-        self._plans[operation] = iter(faults)
+        self.plans[operation] = iter(faults)
 
     def clear(self) -> None:
         """Let everything pass, and count anew."""
         with self._lock:
             for counter in (self.seen, self.faulted, self.forwarded):
                 counter.clear()
-            self._plans.clear()
+            self.plans.clear()
 
     def count(self, kind: str, operation: str) -> None:
         with self._lock:
@@ -95,9 +98,10 @@ class Wire:
 
     def carry(self, exchange: Exchange) -> None:
         with self._lock:
-            fault = next(self._plans.get(exchange.operation, iter(())), None)
+            fault = next(self.plans.get(exchange.operation, iter(())), None)
             self.seen[exchange.operation] += 1
             self.faulted[exchange.operation] += fault is not None
+            self.met += [(time.monotonic(), exchange.body)] * (fault is not None)
         if fault:
             fault(exchange)
         else:
