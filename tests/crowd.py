@@ -1,4 +1,4 @@
-"""Clients who do to a few tasks whatever comes to mind, several for each owner.
+"""Clients who do to a few tasks whatever comes to mind, several for each owner, each with an instance and weather of its own.
 
 Each writes down when it asked for what, and when it was answered what. Some answers never reach it.
 """
@@ -6,17 +6,22 @@ Each writes down when it asked for what, and when it was answered what. Some ans
 import random
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from tests import pool
-from tests.ground import Instance
+from tests.ground import Ground, Instance
 from tests.history import NEVER
+from tests.mishaps import weather
 from tests.people import Answer
 
 STATUSES = ["pending", "in_progress", "done"]
 UNANSWERED = 0
+ENDLESS = 200  # pages, more than any owner comes to fill
+_CLIENTS = 6
 _LOST = 0.03
-_TIMEOUT = 1  # second, the shortest of those that the app has towards AWS
+_DUE = [None, "2030-01-31T09:00:00Z", "2030-01-31T09:00:01Z", "2031-01-01T00:00:00Z"]  # few, so that ids decide as well
 _AT_HAND = 4  # tasks that everybody is at
 
 
@@ -31,17 +36,23 @@ class Request(NamedTuple):
     body: Any
     headers: dict[str, str]
     answer: Answer | None
-    disturbed: bool
     status: int
     """Of the answer, lost or not."""
     stray: bool
     """Whether the task is known to be another's."""
     took: float
     """Seconds; also where the answer is taken for lost."""
+    spoiled: list[float]
+    """When exchanges with AWS began that the network spoiled; it may know later than the client has its answer."""
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the network spoiled something while this was under way."""
+        return any(self.began <= moment <= self.began + self.took for moment in self.spoiled)
 
 
 Walk = list[Request]
-"""A list from its first page to its last."""
+"""A list from its first page, to its last or as far as pages came."""
 
 
 class Story:
@@ -72,16 +83,13 @@ class Client:
     def __init__(self, name: str, owner: Owner, instance: Instance, seed: object, story: Story) -> None:
         self.name, self.owner, self._instance, self._story = name, owner, instance, story
         self._dice = random.Random(f"{seed} {name}")  # noqa: S311 - no secret
-        self._deeds = 0
+        self._deeds, self._lost = 0, _LOST
 
     def ask(self, method: str, path: str, body: Any = None, **headers: Any) -> Request:
-        faulted = self._instance.wire.faulted
-        before, began = sum(faulted.values()), time.monotonic()
+        began = time.monotonic()
         answer = self._instance(self.owner.claims, method, path, body, **headers)
         ended = time.monotonic()
-        # On a machine so busy that a connection or an answer times out, the network has lost something too.
-        disturbed = sum(faulted.values()) > before or ended - began >= _TIMEOUT
-        known = answer.status not in {UNANSWERED, 409, 429, 503} and self._dice.random() > _LOST
+        known = answer.status not in {UNANSWERED, 409, 429, 503} and self._dice.random() >= self._lost
         request = Request(
             began,
             ended if known else NEVER,
@@ -91,10 +99,10 @@ class Client:
             body,
             headers,
             answer if known else None,
-            disturbed,
             answer.status,
             path in self.owner.other.paths,
             ended - began,
+            self._instance.wire.spoiled,
         )
         self._story.requests.append(request)
         return request
@@ -116,8 +124,8 @@ class Client:
     def _create(self) -> None:
         key = self._dice.choice(["", f"k{self._dice.randrange(12)}"])
         mark = f"{self.owner.name}:{key or self.name + '.' + str(self._deeds)}"  # stays with the task as its description
-        status = STATUSES[len(mark) % 3]
-        body = {"title": mark, "description": mark, "status": status}
+        same = random.Random(mark)  # noqa: S311 - no secret
+        body = {"title": mark, "description": mark, "status": same.choice(STATUSES), "due_at": same.choice(_DUE)}
         self._learn(self.ask("POST", "/tasks", body, **({"Idempotency_Key": key} if key else {})))
 
     def _read(self) -> None:
@@ -125,9 +133,11 @@ class Client:
 
     def _change(self) -> None:
         path, version = self._some()
-        body = {"title": f"{self.name} {self._deeds}"}
+        body: dict[str, str | None] = {"title": f"{self.name} {self._deeds}"}
         if self._dice.random() < 0.2:
             body["status"] = self._dice.choice(STATUSES)
+        if self._dice.random() < 0.2:
+            body["due_at"] = self._dice.choice(_DUE)
         self._learn(self.ask("PATCH", path, body, **self._tag(version)))
 
     def _delete(self) -> None:
@@ -140,20 +150,30 @@ class Client:
         self.ask(method, path, {"title": "mine"} if method == "PATCH" else None)
 
     def walk(self) -> None:
-        """Follow a list to its end, or to the first page that does not come."""
-        status = self._dice.choice(["", f"&status={self._dice.choice(STATUSES)}"])
-        path = f"/tasks?limit={self._dice.randint(2, 6)}{status}"
+        self._follow(self._dice.choice(["", self._dice.choice(STATUSES)]))
+
+    def sweep(self, paths: list[str]) -> None:
+        """Look at each list, and at each of these tasks, and miss no answer."""
+        self._lost = 0.0
+        for status in ["", *STATUSES]:
+            self._follow(status)
+        for path in paths:
+            self.ask("GET", path)
+
+    def _follow(self, status: str) -> None:
+        """Follow the list of a status, or of all, to its end, or to the first page that does not come."""
+        path = f"/tasks?limit={self._dice.randint(2, 6)}" + (f"&status={status}" if status else "")
         walk: Walk = []
-        cursor = ""
-        while True:
+        cursor: str | None = ""
+        while cursor is not None and len(walk) < ENDLESS:
             page = self.ask("GET", path + cursor)
             if page.answer is None or page.answer.status != 200:
-                return
-            walk.append(page)
-            if page.answer.json["next_cursor"] is None:
                 break
-            cursor = f"&cursor={page.answer.json['next_cursor']}"
-        self._story.walks.append(walk)
+            walk.append(page)
+            following = page.answer.json["next_cursor"]
+            cursor = following and f"&cursor={following}"
+        if walk:
+            self._story.walks.append(walk)
 
     def _others(self) -> list[str]:
         return self.owner.other.paths[-_AT_HAND:]
@@ -175,3 +195,29 @@ class Client:
                 self.owner.known[places[0]] = (path, task["version"])
             else:
                 self.owner.known.append((path, task["version"]))
+
+
+def gathered(ground: Ground, seed: object, *, fair: bool, deeds: int = 30) -> Story:
+    """Let a crowd act, then look at all that is left in fair weather."""
+    story = Story()
+    owners = [Owner("A"), Owner("B")]
+    for owner, other in zip(owners, owners[::-1], strict=True):
+        owner.other = other
+    with ExitStack() as stack:
+        instances = [stack.enter_context(ground.instance()) for _ in range(_CLIENTS)]
+        crowd = [Client(f"c{at}", owners[at % 2], instance, seed, story) for at, instance in enumerate(instances)]
+        for number, instance in enumerate([] if fair else instances):
+            weather(instance.wire, (seed, number))
+        with ThreadPoolExecutor(_CLIENTS) as many:
+            list(many.map(lambda client: _live(client, deeds), crowd))
+        for instance in instances:
+            story.faults += instance.wire.faulted
+            instance.wire.clear()
+        for client in crowd[: len(owners)]:
+            client.sweep([path for owner in owners for path in owner.paths])
+    return story
+
+
+def _live(client: Client, deeds: int) -> None:
+    for _ in range(deeds):
+        client.act()

@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from tests import conftest  # noqa: F401 - which sets the stage
-from tests.gathering import gathered
+from tests import conftest, leaks  # noqa: F401 - conftest sets the stage
+from tests.crowd import gathered
 from tests.ground import Ground, prepared
 from tests.judge import faults, histories
 from tests.texters import STAGE, Texts
 
 _SEEDS = 20
-_STOP = 5  # histories that went wrong
+_SHOWN = 5  # of what is wrong
+_DONE = ("operations", "lists", "faults of the network", "texts asked for", "texts sent")
 
 
 class Figures:
@@ -25,8 +26,8 @@ class Figures:
         self.statuses: Counter[int] = Counter()
         self.wrong: list[str] = []
 
-    def add(self, ground: Ground, seed: int, *, fair: bool, clients: int = 6, deeds: int = 30) -> None:
-        story = gathered(ground, seed, fair=fair, clients=clients, deeds=deeds)
+    def add(self, ground: Ground, seed: int, *, fair: bool, deeds: int = 30) -> None:
+        story = gathered(ground, seed, fair=fair, deeds=deeds)
         tasks = histories(story)
         self.statuses.update(request.status for request in story.requests)
         self.counts["crowds"] += 1
@@ -41,7 +42,7 @@ class Figures:
     def add_texts(self, ground: Ground, seed: int, *, fair: bool) -> None:
         texts = Texts(ground, seed, fair=fair)
         self.counts["texts asked for"] += len(texts.sent)
-        self.counts["of them sent"] += len(
+        self.counts["texts sent"] += len(
             {sent.answer.json["message_id"] for sent in texts.sent if sent.answer.status == 202} - {None}
         )
         self.wrong += [f"seed {seed}, {'fair' if fair else 'bad'} weather: {fault}" for fault in texts.faults()]
@@ -50,11 +51,11 @@ class Figures:
         """Return what came of it, what is wrong first."""
         statuses = ", ".join(f"{status}: {count}" for status, count in sorted(self.statuses.items()))
         counts = ", ".join(f"{count} {name}" for name, count in self.counts.items())
-        return "\n".join([*self.wrong[:_STOP], f"Statuses: {statuses}", f"{counts}; {len(self.wrong)} wrong"])
+        return "\n".join([*self.wrong[:_SHOWN], f"Statuses: {statuses}", f"{counts}; {len(self.wrong)} wrong"])
 
 
 def run(ground: Ground, tight: Ground, seeds: range, deeds: int, tell: Callable[[str], object]) -> Figures:
-    """Let a crowd act for each seed and weather."""
+    """Let a crowd act for each seed and weather, until something is wrong."""
     figures = Figures()
     began = time.monotonic()
     for seed in seeds:
@@ -62,8 +63,10 @@ def run(ground: Ground, tight: Ground, seeds: range, deeds: int, tell: Callable[
             figures.add(ground, seed, fair=fair, deeds=deeds)
             figures.add_texts(tight, seed, fair=fair)
         tell(f"seed {seed}, {time.monotonic() - began:.0f} s: {figures.counts['operations']} operations")
-        if len(figures.wrong) >= _STOP:
+        if figures.wrong:
             break
+    figures.wrong += [f"there were no {name}" for name in _DONE if not figures.counts[name]]
+    figures.wrong += leaks.FOUND
     return figures
 
 

@@ -18,6 +18,8 @@ class State(NamedTuple):
     version: int
     title: str
     status: str
+    place: str
+    """Among those of its status: due date and id."""
 
 
 class Call(NamedTuple):
@@ -32,9 +34,12 @@ class Call(NamedTuple):
     """What the answer shows; of a 412, the version alone matters."""
     title: str | None = None
     status: str | None = None
+    place: str | None = None
     tags: frozenset[int] | None = None
     disturbed: bool = False
     """Whether the network lost something on the way, so that a DELETE may have met its own earlier success."""
+    gap: tuple[tuple[str, str], tuple[str, str]] | None = None
+    """Of a list that does not show the task: between which statuses and places it then is not."""
 
     @property
     def certain(self) -> bool:
@@ -44,7 +49,7 @@ class Call(NamedTuple):
         """Give what the task would be behind this call, if its answer fits what the task is before."""
         if self.kind == "create":
             if before is None:
-                yield State(1, self.title or "", self.status or "")
+                yield State(1, self.title or "", self.status or "", self.place or "")
         elif before is None:
             if self.answer == 404 or (self.answer == 204 and self.disturbed):
                 yield None
@@ -52,13 +57,17 @@ class Call(NamedTuple):
             if self._shows(before):
                 yield before
         elif self.answer != 404 and (self.tags is None or before.version in self.tags):
-            after = State(before.version + 1, self.title or before.title, self.status or before.status)
+            title, status, place = self.title or before.title, self.status or before.status, self.place or before.place
+            after = State(before.version + 1, title, status, place)
             if self.kind == "delete":
                 yield None
             elif self.answer is None or self.shown == after:
                 yield after
 
     def _shows(self, now: State) -> bool:
+        if self.gap:
+            low, high = self.gap
+            return not low < (now.status, now.place) < high
         if self.answer == 412 and self.shown and self.tags is not None:
             return now.version == self.shown.version and now.version not in self.tags
         return self.shown == now

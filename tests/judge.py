@@ -2,17 +2,19 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
-from tests.crowd import UNANSWERED, Request, Story, Walk
+from tests.crowd import ENDLESS, UNANSWERED, Request, Story, Walk
 from tests.history import NEVER, Call, State, linearizable
+from tests.people import path_of
 
-_LAST = "~"  # behind every id
+_LAST = "~~"  # behind every id, and every due date and id
 _KINDS = {"GET": "read", "PATCH": "change", "DELETE": "delete"}
 _NOTHING = {UNANSWERED, 404, 429, 503}
 _EXPECTED = {
-    "POST": {200, 201, 409},
+    "POST": {201},
+    "LIST": {200},
     "GET": {200, 404},
     "PATCH": {200, 404, 412},
     "DELETE": {204, 404, 412},
@@ -21,19 +23,17 @@ _EXPECTED = {
 
 def faults(story: Story) -> list[str]:
     """Return what is wrong, of the first kind that is: what comes behind it would be muddled by it."""
-    checks = (_answers, _owners, _creations, _winners, _orders, _walks)
+    checks = (_answers, _owners, _creations, _winners, _lists, _orders)
     return next(filter(None, (list(check(story)) for check in checks)), [])
 
 
 def _answers(story: Story) -> Iterator[str]:
-    """No answer is an error that nobody caused; 503 needs bad weather, 429 a gateway."""
+    """No answer is an error that nobody caused; 503 needs bad weather, and 409 a key besides, 429 a gateway."""
     for request in story.requests:
-        allowed = (
-            _EXPECTED[request.method]
-            | ({UNANSWERED, 503} if request.disturbed else set())
-            | ({429} if story.throttled else set())
-        )
-        if request.status not in allowed:
+        allowed = _EXPECTED["LIST" if request.path.startswith("/tasks?") else request.method]
+        if request.disturbed:
+            allowed = allowed | {UNANSWERED, 503} | ({409} if "Idempotency_Key" in request.headers else set())
+        if request.status not in allowed and not (story.throttled and request.status == 429):
             yield f"unexpected: {request.method} was answered {request.status}"
 
 
@@ -57,16 +57,20 @@ def _owners(story: Story) -> Iterator[str]:
 
 
 def _creations(story: Story) -> Iterator[str]:
-    """No request and no key makes two tasks, and each answer to one key is the same."""
-    ids, answers = defaultdict(set), defaultdict(set)
+    """No request and no key makes two tasks; each answer to one key is the same, and all but the first say that they are."""
+    ids, answers = defaultdict(set), defaultdict(list)
     for request in story.requests:
         for task in shown(request):
             ids[task["description"]].add(task["task_id"])
-            if request.method == "POST" and request.answer:
-                answers[task["description"]].add(request.answer.body)
-    for mark in ids:
-        if len(ids[mark]) > 1 or len(answers[mark]) > 1:
+        if request.method == "POST":
+            answers[request.body["description"]].append(request.answer)
+    for mark, several in answers.items():
+        known = [answer for answer in several if answer]
+        if len(ids[mark]) > 1 or len({answer.body for answer in known}) > 1:
             yield f"created twice: {mark} as {sorted(ids[mark])}"
+        firsts = sum("Idempotency-Replayed" not in answer.headers for answer in known)
+        if firsts > 1 or (firsts == 0 and None not in several):  # it may have been the first that was lost
+            yield f"replayed: {firsts} of {len(several)} answers to {mark} are told as the first"
 
 
 def _winners(story: Story) -> Iterator[str]:
@@ -83,10 +87,40 @@ def _winners(story: Story) -> Iterator[str]:
     yield from (f"two winners: {path} {tag}" for (path, tag), count in won.items() if count > 1)
 
 
+def _lists(story: Story) -> Iterator[str]:
+    """Each list is in order over all its pages, shows what it is a list of, and ends.
+
+    A page goes on behind the last task of the one before, whatever is written meanwhile. So no task comes twice, but for one
+    that is given a later due date while a list of its status is followed.
+    """
+    yield from (f"endless list: {walk[0].path}" for walk in story.walks if len(walk) == ENDLESS)
+    for walk in story.walks:
+        status, tasks = _status(walk), [task for page in walk for task in shown(page)]
+        for one, other in pairwise(_stands(task, status) for task in tasks):
+            if one >= other if status else one <= other:
+                yield f"out of order: {other} behind {one} in {walk[0].path}"
+        for task in tasks:
+            if status and task["status"] != status:
+                yield f"misplaced: {path_of(task)}, {task['status']}, in {walk[0].path}"
+
+
+def _status(walk: Walk) -> str:
+    return walk[0].path.partition("status=")[2]
+
+
+def _stands(task: Any, status: str) -> str:
+    """Return where a task stands in a list of a status, or of all."""
+    return _place(task["due_at"], path_of(task)) if status else path_of(task)
+
+
+def _place(due_at: str | None, path: str) -> str:
+    return f"{due_at or '~'}{path}"
+
+
 def histories(story: Story) -> dict[str, list[Call]]:
-    """Return what happened to each task, by its path; a page shows each of its tasks, and that others are gone."""
+    """Return what happened to each task, by its path; a page shows each of its tasks, and that no other is between them."""
     calls: dict[str, list[Call]] = defaultdict(list)
-    marks = {task["description"]: f"/tasks/{task['task_id']}" for request in story.requests for task in shown(request)}
+    marks = {task["description"]: path_of(task) for request in story.requests for task in shown(request)}
     created = [request for request in story.requests if request.method == "POST" and request.body["description"] in marks]
     created.sort(key=lambda request: str(request.body["description"]))
     for mark, several in groupby(created, key=lambda request: str(request.body["description"])):
@@ -94,7 +128,10 @@ def histories(story: Story) -> dict[str, list[Call]]:
         body, ended = attempts[0].body, min(request.ended for request in attempts)
         began = min(request.began for request in attempts)
         answer = None if ended == NEVER else 201
-        calls[marks[mark]].append(Call(began, ended, "create", answer, title=body["title"], status=body["status"]))
+        path = marks[mark]
+        calls[path].append(
+            Call(began, ended, "create", answer, None, body["title"], body["status"], _place(body["due_at"], path))
+        )
     for request in story.requests:
         if request.method != "POST" and request.path.startswith("/tasks/") and not request.stray:
             calls[request.path].append(_call(request))
@@ -110,7 +147,7 @@ def _call(request: Request) -> Call:
     if answer and answer.status == 200:
         state = _state(answer.json)
     elif answer and answer.status == 412:
-        state = State(int(answer.etag.strip('"')), "", "")
+        state = State(int(answer.etag.strip('"')), "", "", "")
     body = request.body or {}
     return Call(
         request.began,
@@ -120,27 +157,32 @@ def _call(request: Request) -> Call:
         state,
         body.get("title"),
         body.get("status"),
+        _place(body["due_at"], request.path) if "due_at" in body else None,
         None if tags == "*" else frozenset(int(tag.strip(' "')) for tag in tags.split(",")),
         request.disturbed,
     )
 
 
 def _state(task: Any) -> State:
-    return State(task["version"], task["title"], task["status"])
+    return State(task["version"], task["title"], task["status"], _place(task["due_at"], path_of(task)))
 
 
 def _seen(walk: Walk, marks: dict[str, str]) -> Iterator[tuple[str, Call]]:
-    high = f"/tasks/{_LAST}"
+    """Give what each page shows, and what it does not between its ends; the stand-in reads a page at one moment."""
+    status = _status(walk)
+    edge, end = ("", _LAST) if status else (_LAST, "")
     for page in walk:
-        there = {f"/tasks/{task['task_id']}": task for task in shown(page)}
+        there = {path_of(task): task for task in shown(page)}
         for path, task in there.items():
             yield path, Call(page.began, page.ended, "read", 200, _state(task))
-        if "status=" not in page.path and page.answer:
-            low = min(there, default="") if page.answer.json["next_cursor"] else ""
-            for mark, path in marks.items():
-                if mark.startswith(f"{page.owner}:") and low <= path < high and path not in there:
-                    yield path, Call(page.began, page.ended, "read", 404)
-            high = low
+        further = bool(page.answer and page.answer.json["next_cursor"])
+        last = [edge, *(_stands(task, status) for task in shown(page))][-1] if further else end
+        low, high = sorted([edge, last])
+        missing = Call(page.began, page.ended, "read", 404, gap=((status, low), (status, high)) if status else None)
+        for mark, path in marks.items():
+            if mark.startswith(f"{page.owner}:") and path not in there and (status or low < path < high):
+                yield path, missing
+        edge = last
 
 
 def _orders(story: Story) -> Iterator[str]:
@@ -153,24 +195,3 @@ def _orders(story: Story) -> Iterator[str]:
         if not fits:
             told = "\n  ".join(str(tuple(call)) for call in sorted(calls))
             yield f"no order: {path}\n  {told}"
-
-
-def _walks(story: Story) -> Iterator[str]:
-    """Each list shows what was in it throughout exactly once, and in order."""
-    calls = histories(story)
-    marks = {f"/tasks/{task['task_id']}": task["description"] for request in story.requests for task in shown(request)}
-    for walk in story.walks:
-        pages = Counter(f"/tasks/{task['task_id']}" for page in walk for task in shown(page))
-        status = walk[0].path.partition("status=")[2]
-        if not status and list(pages) != sorted(pages, reverse=True):
-            yield "out of order"
-        for path, mark in marks.items():
-            if mark.startswith(f"{walk[0].owner}:") and _throughout(calls[path], walk, status) and pages[path] != 1:
-                yield f"a list shows {pages[path]} times what was there: {mark} in {walk[0].path}"
-
-
-def _throughout(calls: list[Call], walk: Walk, status: str) -> bool:
-    first, last = walk[0].began, walk[-1].ended
-    (created,) = [call for call in calls if call.kind == "create"]
-    touched = [call for call in calls if call.kind == "delete" or (status and call.status and call.kind == "change")]
-    return created.ended < first and status in {"", created.status} and all(call.began > last for call in touched)

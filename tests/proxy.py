@@ -55,6 +55,14 @@ class Exchange:
         """Take no other request on this connection."""
         self._handler.close_connection = True
 
+    @property
+    def given_up(self) -> bool:
+        """Whether the client has hung up, as botocore does when the time for an answer is over."""
+        try:
+            return not self._handler.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except OSError as error:
+            return not isinstance(error, BlockingIOError)  # which tells that it still waits
+
     def until_given_up(self, seconds: float = _PATIENCE) -> bool:
         """Wait until the client has closed the connection; tell whether it has within that time."""
         self._handler.connection.settimeout(seconds)
@@ -75,37 +83,41 @@ class Wire:
         self.url, self.upstream = url, urlsplit(upstream).netloc
         self.seen: Counter[str] = Counter()
         self.faulted: Counter[str] = Counter()
-        self.met: list[tuple[float, bytes]] = []
-        """When a fault was met, and by which body."""
         self.forwarded: Counter[str] = Counter()
-        self.plans: dict[str, Iterator[Fault | None]] = {}
+        self.spoiled: list[float] = []
+        """When the exchanges began that met a fault, or whose client hung up before its answer was there."""
+        self._plans: dict[str, Iterator[Fault | None]] = {}
         self._lock = threading.Lock()
 
     def plan(self, operation: str, faults: Iterable[Fault | None]) -> None:
         """Do this to the next calls of an operation, one each, None being nothing; the rest passes."""
-        self.plans[operation] = iter(faults)
+        self._plans[operation] = iter(faults)
 
     def clear(self) -> None:
         """Let everything pass, and count anew."""
         with self._lock:
             for counter in (self.seen, self.faulted, self.forwarded):
                 counter.clear()
-            self.plans.clear()
+            self._plans.clear()
 
     def count(self, kind: str, operation: str) -> None:
         with self._lock:
             getattr(self, kind)[operation] += 1
 
     def carry(self, exchange: Exchange) -> None:
+        began = time.monotonic()
         with self._lock:
-            fault = next(self.plans.get(exchange.operation, iter(())), None)
+            fault = next(self._plans.get(exchange.operation, iter(())), None)
             self.seen[exchange.operation] += 1
             self.faulted[exchange.operation] += fault is not None
-            self.met += [(time.monotonic(), exchange.body)] * (fault is not None)
         if fault:
+            self.spoiled.append(began)
             fault(exchange)
-        else:
-            exchange.send(exchange.forward())
+            return
+        answer = exchange.forward()
+        if exchange.given_up:
+            self.spoiled.append(began)
+        exchange.send(answer)
 
 
 class Proxy(ThreadingHTTPServer):

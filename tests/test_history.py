@@ -7,8 +7,9 @@ import pytest
 
 from tests.history import NEVER, Call, State, linearizable
 
-ONE, TWO, THREE = (State(version, title, "pending") for version, title in [(1, "a"), (2, "b"), (3, "c")])
-CREATED = Call(0, 1, "create", 201, title="a", status="pending")
+ONE, TWO, THREE = (State(version, title, "pending", "~") for version, title in [(1, "a"), (2, "b"), (3, "c")])
+DONE, DUE = TWO._replace(status="done"), TWO._replace(place="2030")
+CREATED = Call(0, 1, "create", 201, title="a", status="pending", place="~")
 
 
 def change(began: float, ended: float, shown: State, *tags: int) -> Call:
@@ -24,7 +25,15 @@ def lost(began: float, title: str, *tags: int) -> Call:
 
 
 def refused(began: float, ended: float, version: int, *tags: int) -> Call:
-    return Call(began, ended, "change", 412, State(version, "", ""), "x", tags=frozenset(tags))
+    return Call(began, ended, "change", 412, State(version, "", "", ""), "x", tags=frozenset(tags))
+
+
+def moved(began: float, ended: float, shown: State) -> Call:
+    return change(began, ended, shown)._replace(status=shown.status, place=shown.place)
+
+
+def unlisted(began: float, ended: float, status: str, low: str, high: str) -> Call:
+    return Call(began, ended, "read", 404, gap=((status, low), (status, high)))
 
 
 def deleted(began: float, ended: float, answer: int | None = 204, *, disturbed: bool = False) -> Call:
@@ -47,22 +56,30 @@ GOOD = {
     "gone": [CREATED, deleted(2, 3), read(4, 5, None), deleted(6, 7, 404)],
     "gone, by an attempt that lost its answer": [CREATED, deleted(2, 3), deleted(4, 5, disturbed=True)],
     "a lost delete": [CREATED, deleted(2, NEVER, None), read(4, 5, ONE), read(6, 7, None)],
+    "not in a list of another status": [CREATED, unlisted(2, 3, "done", "", "~~")],
+    "not on a page of others": [CREATED, unlisted(2, 3, "pending", "", "2030")],
+    "not in a list any more": [CREATED, moved(2, 3, DONE), unlisted(4, 5, "pending", "", "~~")],
+    "not on a page any more": [CREATED, moved(2, 3, DUE), unlisted(4, 5, "pending", "2031", "~~")],
+    "not in a list, for it is gone": [CREATED, deleted(2, 3), unlisted(4, 5, "pending", "", "~~")],
 }
 BAD = {
     "a change is lost": [CREATED, change(2, 3, TWO), read(4, 5, ONE)],
-    "a change overwrites one that it did not see": [CREATED, change(2, 9, TWO), change(3, 8, State(2, "c", "pending"))],
+    "a change overwrites one that it did not see": [CREATED, change(2, 9, TWO), change(3, 8, TWO._replace(title="c"))],
     "a read goes back": [CREATED, change(2, 9, TWO), read(3, 4, TWO), read(5, 6, ONE)],
-    "a change is made twice": [CREATED, change(2, 3, TWO), read(4, 5, State(3, "b", "pending"))],
-    "a lost change is made twice": [CREATED, lost(2, "b"), read(4, 5, TWO), read(6, 7, State(3, "b", "pending"))],
+    "a change is made twice": [CREATED, change(2, 3, TWO), read(4, 5, THREE._replace(title="b"))],
+    "a lost change is made twice": [CREATED, lost(2, "b"), read(4, 5, TWO), read(6, 7, THREE._replace(title="b"))],
     "a lost change was seen before it was asked for": [CREATED, read(2, 3, TWO), lost(4, "b")],
     "two have the same tag": [CREATED, change(2, 9, TWO, 1), change(2, 9, THREE, 1)],
     "a lost change had a tag that did not fit": [CREATED, change(2, 3, TWO), lost(4, "c", 1), read(6, 7, THREE)],
     "the tag fits and is refused": [CREATED, refused(2, 3, 1, 1)],
     "a refusal shows a version that is past": [CREATED, change(2, 3, TWO), refused(4, 5, 1, 7)],
-    "a member changes that nobody touched": [CREATED, change(2, 3, TWO._replace(status="done"))],
+    "a member changes that nobody touched": [CREATED, change(2, 3, DONE)],
     "gone and back": [CREATED, deleted(2, 3), read(4, 5, ONE)],
     "gone twice": [CREATED, deleted(2, 9), deleted(3, 8)],
     "gone by nobody": [CREATED, read(2, 3, None)],
+    "gone from a list by nobody": [CREATED, unlisted(2, 3, "pending", "", "~~")],
+    "not in the list that it is now in": [CREATED, moved(2, 3, DONE), unlisted(4, 5, "done", "", "~~")],
+    "not on the page that it is now on": [CREATED, moved(2, 3, DUE), unlisted(4, 5, "pending", "", "2031")],
     "seen before it was there": [CREATED._replace(began=5, ended=6), read(2, 3, ONE)],
 }
 
@@ -86,7 +103,7 @@ def test_a_long_history_fits_until_one_answer_in_it_is_altered(seed: int) -> Non
         if dice.random() < 0.5:
             calls.append(read(max(1, began), ended, state))
             continue
-        state = State(state.version + 1, str(number), "pending")
+        state = State(state.version + 1, str(number), "pending", "~")
         answered = change(max(1, began), ended, state)
         calls.append(lost(answered.began, state.title) if dice.random() < 0.1 else answered)
     calls.append(read(200, 201, state))

@@ -3,6 +3,9 @@
 What they were answered fits one order of what was done (history.py, judge.py), whatever the network did meanwhile.
 """
 
+import http.client
+import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +14,7 @@ from tests.bugs import BUGS, Bug
 from tests.conftest import ROOT
 from tests.ground import Ground, prepared
 from tests.histories import Figures
+from tests.proxy import Proxy
 from tests.texters import STAGE, Texts
 
 WEATHER = pytest.mark.parametrize("fair", [True, False], ids=["fair", "bad"])
@@ -39,6 +43,27 @@ def test_each_key_sends_one_text_at_most_and_the_limits_are_exact(tight: Ground,
     texts = Texts(tight, seed, fair=fair)
     assert not list(texts.faults())
     assert {sent.answer.status for sent in texts.sent} >= {202, 429}
+
+
+@pytest.mark.parametrize("spoiled", [0, 1], ids=["waits", "hangs up"])
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+def test_an_exchange_is_spoiled_if_the_client_hangs_up_before_its_answer(connection: str, spoiled: int) -> None:
+    with Proxy() as proxy, socket.create_server(("127.0.0.1", 0)) as peer:
+        wire = proxy.wire(f"http://127.0.0.1:{peer.getsockname()[1]}", "")
+        client = http.client.HTTPConnection("127.0.0.1", proxy.server_address[1])
+        client.request("GET", "/", headers={"Connection": connection})
+        upstream, _ = peer.accept()
+        if spoiled:
+            client.close()
+        upstream.sendall(b"HTTP/1.1 200 -\r\nContent-Length: 0\r\n\r\n")
+        upstream.close()
+        if not spoiled:
+            client.getresponse().read()
+            client.close()
+        end = time.monotonic() + 10
+        while len(wire.spoiled) < spoiled and time.monotonic() < end:
+            time.sleep(0.01)
+        assert len(wire.spoiled) == spoiled
 
 
 @pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS)
