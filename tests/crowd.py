@@ -42,13 +42,15 @@ class Request(NamedTuple):
     """Whether the task is known to be another's."""
     took: float
     """Seconds; also where the answer is taken for lost."""
-    spoiled: list[float]
-    """When exchanges with AWS began that the network spoiled; it may know later than the client has its answer."""
+    sub: bytes
+    spoiled: list[tuple[float, bytes]]
+    """Exchanges with AWS that the network spoiled; it may know later than the client has its answer."""
 
     @property
     def disturbed(self) -> bool:
-        """Whether the network spoiled something while this was under way."""
-        return any(self.began <= moment <= self.began + self.took for moment in self.spoiled)
+        """Whether the network spoiled something that was about the owner while this was under way."""
+        ended = self.began + self.took
+        return any(self.began <= moment <= ended and self.sub in asked for moment, asked in self.spoiled)
 
 
 Walk = list[Request]
@@ -102,6 +104,7 @@ class Client:
             answer.status,
             path in self.owner.other.paths,
             ended - began,
+            self.owner.claims["sub"].encode(),
             self._instance.wire.spoiled,
         )
         self._story.requests.append(request)

@@ -84,21 +84,21 @@ class Wire:
         self.seen: Counter[str] = Counter()
         self.faulted: Counter[str] = Counter()
         self.forwarded: Counter[str] = Counter()
-        self.spoiled: list[float] = []
-        """When the exchanges began that met a fault, or whose client hung up before its answer was there."""
-        self._plans: dict[str, Iterator[Fault | None]] = {}
+        self.spoiled: list[tuple[float, bytes]] = []
+        """When the exchanges began that met a fault, or whose client hung up before its answer was there; and what was asked."""
+        self.plans: dict[str, Iterator[Fault | None]] = {}
         self._lock = threading.Lock()
 
     def plan(self, operation: str, faults: Iterable[Fault | None]) -> None:
         """Do this to the next calls of an operation, one each, None being nothing; the rest passes."""
-        self._plans[operation] = iter(faults)
+        self.plans[operation] = iter(faults)
 
     def clear(self) -> None:
         """Let everything pass, and count anew."""
         with self._lock:
             for counter in (self.seen, self.faulted, self.forwarded):
                 counter.clear()
-            self._plans.clear()
+            self.plans.clear()
 
     def count(self, kind: str, operation: str) -> None:
         with self._lock:
@@ -107,16 +107,16 @@ class Wire:
     def carry(self, exchange: Exchange) -> None:
         began = time.monotonic()
         with self._lock:
-            fault = next(self._plans.get(exchange.operation, iter(())), None)
+            fault = next(self.plans.get(exchange.operation, iter(())), None)
             self.seen[exchange.operation] += 1
             self.faulted[exchange.operation] += fault is not None
         if fault:
-            self.spoiled.append(began)
+            self.spoiled.append((began, exchange.body))
             fault(exchange)
             return
         answer = exchange.forward()
         if exchange.given_up:
-            self.spoiled.append(began)
+            self.spoiled.append((began, exchange.body))
         exchange.send(answer)
 
 
