@@ -13,7 +13,7 @@ from typing import IO, Any
 import boto3
 
 from chalicelib.config import Settings, settings
-from tests import documented
+from tests import documented, leaks
 from tests.conftest import ROOT, TABLE, table_properties
 from tests.e2e.aws import Aws, running
 from tests.events import context, event
@@ -35,7 +35,8 @@ class Instance:
     def __call__(
         self, claims: dict[str, Any], method: str, path: str, body: Any = None, milliseconds: int = 10_000, **headers: str
     ) -> Answer:
-        """Send what the gateway would, with so much time left, and see that the document tells of the answer."""
+        """Send what the gateway would, with so much time left; see that the document tells of the answer, and nothing leaks."""
+        told = [*leaks.values(path), *leaks.who(claims)]
         path, _, query = path.partition("?")
         task = {"task_id": path.removeprefix("/tasks/")} if path.startswith("/tasks/") else None
         route = "/tasks/{task_id}" if task else path
@@ -49,11 +50,16 @@ class Instance:
             "requestContext": context(method, route, {"claims": claims}) | {"path": f"/prod{path}"},
         }
         text = None if body is None else json.dumps(body)
+        said = leaks.Sent(sent, text, told)
         asked = {"event": event(method, route, body=text) | changes, "milliseconds": milliseconds}
         self._lines.write(json.dumps(asked) + "\n")
         self._lines.flush()
-        answer = json.loads(self._lines.readline())
-        documented.fits(method, path, answer["statusCode"], answer["headers"], answer["body"])
+        answer, written = json.loads(self._lines.readline())
+        shown = path, answer["statusCode"], answer["headers"], answer["body"]
+        documented.fits(method, *shown)
+        leaks.answered(method, *shown, said)
+        leaks.logged(written, said)
+        assert f'"route":"{route}","status":{answer["statusCode"]},' in written  # else nobody has listened
         return Answer(answer["statusCode"], answer["headers"], answer["body"].encode())
 
     def close(self) -> None:

@@ -1,11 +1,14 @@
 """The function as Lambda keeps it: each connection is a warm instance, whose main thread answers one event after another.
 
 Run as `python -m tests.instance` in the environment of a stage. It imports the app once, as a cold start does; a connection
-forks that, sends the address that DynamoDB and SNS are to be found at, and then events, one in each line.
+forks that, sends the address that DynamoDB and SNS are to be found at, and then events, one in each line. Each line that comes
+back is an answer and what was written meanwhile, as Lambda would log it.
 """
 
 import gc
+import io
 import json
+import logging
 import os
 import select
 import signal
@@ -26,7 +29,7 @@ _sleep = time.sleep
 
 def main() -> None:
     """Serve instances until standard input ends, as it does when the parent is gone."""
-    told, sys.stdout = sys.stdout, open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - where the log goes
+    told, sys.stdout = sys.stdout, io.StringIO()  # the log of the cold start, which tells of nobody
     sys.modules.pop("chalice.local")  # which is not shipped
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     app.app(event(claims={"sub": str(uuid.uuid4()), "token_use": "id", "aud": settings.web_client_id}), Context())
@@ -47,12 +50,17 @@ def main() -> None:
 
 def live(connection: socket.socket) -> None:
     time.sleep = lambda seconds: _sleep(float(seconds) / _HASTE)  # the pauses between attempts prove nothing here
+    sys.stdout = sys.stderr = written = io.StringIO()
+    logging.getLogger().addHandler(logging.StreamHandler(written))  # as Lambda's runtime does
     with connection.makefile("rw", encoding="utf-8") as lines:
         lead(lines.readline().strip())
         for line in lines:
             asked = json.loads(line)
-            lines.write(json.dumps(app.app(asked["event"], Context(asked["milliseconds"]))) + "\n")
+            answer = app.app(asked["event"], Context(asked["milliseconds"]))
+            lines.write(json.dumps([answer, written.getvalue()]) + "\n")
             lines.flush()
+            written.seek(0)
+            written.truncate()
 
 
 def lead(url: str) -> None:

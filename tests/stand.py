@@ -63,6 +63,7 @@ class Stand:
         self.output = home.parent / "output.txt"
         self.process: subprocess.Popen[bytes] | None = None
         self.tracked = tracked()
+        self.sent: list[leaks.Sent] = []
 
     def start(self, folder: Path = ROOT) -> str:
         """Start it and return what it printed when it was ready."""
@@ -93,7 +94,7 @@ class Stand:
         assert self.process
         self.process.send_signal(how)
         self.process.wait(PATIENCE)
-        leaks.logged(self.output.read_text().partition(READY)[2].partition("\n")[2], leaks.Sent({}, None))
+        leaks.logged(self.output.read_text().partition(READY)[2].partition("\n")[2], *self.sent)
 
     def local(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "local", *arguments]
@@ -128,8 +129,10 @@ class Stand:
         finally:
             connection.close()
         told = path.partition("?")[0], answer.status, dict(answer.headers), answer.body.decode()
+        said = leaks.Sent(sent, json.dumps(body), leaks.values(path))
+        self.sent.append(said)
         documented.fits(method, *told)
-        leaks.answered(method, *told, leaks.Sent(sent, json.dumps(body), path.split("/")[2:]))
+        leaks.answered(method, *told, said)
         return answer
 
 

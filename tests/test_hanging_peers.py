@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from local import child
-from tests import pool
+from tests import leaks, pool
 from tests.faultrun import UNKNOWN
 from tests.ground import Ground
 from tests.mishaps import drip, hang_after, hang_before
@@ -100,6 +100,7 @@ def laptop(folder: Path, aws: Wire, keys: Wire, longest: int) -> Iterator[Stand]
         yield stand
     finally:
         child.stop(process)
+    leaks.logged(log.read_text(), *stand.sent)
 
 
 def test_on_a_laptop_every_thread_answers_in_time_and_the_next_request_works(

@@ -37,6 +37,28 @@ class TestTheFinder:
     def test_it_finds_each_in_the_log(self, leak: str) -> None:
         assert leaks.in_log(json.dumps({"request_id": "1", "error": leak}), SENT)
 
+    def test_it_finds_what_any_of_several_requests_has_sent(self) -> None:
+        text = Sent({}, json.dumps({"to": "+12025550199", "message": "Hello"}))
+        assert leaks.in_log('{"error": "Hello"}', SENT, text) == leaks.in_log('{"error": "Hello"}', text, SENT) != []
+
+    @pytest.mark.parametrize("shown", ['caf\xe9 "1"', 'caf\xe9 \\"1\\"', 'caf\\u00e9 \\"1\\"'])
+    def test_it_knows_a_text_by_each_of_its_spellings(self, shown: str) -> None:
+        assert leaks.in_log(shown, Sent({}, None, ['caf\xe9 "1"']))
+
+    def test_it_looks_for_what_a_path_says_and_who_claims_tell_of(self) -> None:
+        assert leaks.values("/tasks/canary%20id?status=done&cursor=canary%3D") == ["canary id", "done", "canary="]
+        assert leaks.values("/admin/tasks") == []
+        assert leaks.who(pool.machine_claims("canary-client")) == ["canary-client", "canary-client"]
+        assert {"canary-sub", "canary@example.com"} <= {*leaks.who(pool.id_claims("canary-sub", email="canary@example.com"))}
+
+    def test_it_takes_no_chance_for_a_leak(self) -> None:
+        sent = Sent({"Idempotency-Key": "00000"}, json.dumps({"title": "1a2b3c", "description": "done"}), ["-0.5"])
+        assert leaks.in_log('{"request_id":"00000000-1a2b3c","ms":-0.5,"told":"done"}', sent) == []
+
+    def test_it_takes_no_word_of_ours_for_a_leak(self) -> None:
+        sent = Sent({"Idempotency-Key": "admin"}, json.dumps(["instance", "/tasks", "X-Request-Id", "route", "Hello"]))
+        assert sent.all == {"Hello"}
+
     def test_it_finds_nothing_in_what_may_be_shown(self) -> None:
         assert leaks.in_answer("/tasks", 400, {"X-Request-Id": "1"}, json.dumps(PROBLEM), SENT) == []
         errors = [{"pointer": "/canary title", "detail": "is not known here"}]

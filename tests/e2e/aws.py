@@ -119,11 +119,12 @@ class Deployed:
             answer = Response(response.status, response.headers, response.read())
         finally:
             connection.close()
-        self.sent.append(leaks.Sent(sent, raw, path.split("/")[2:]))
+        said = leaks.Sent(sent, raw, leaks.values(path))
+        self.sent.append(said)
         if method != "HEAD":
             told = path.partition("?")[0], answer.status, dict(answer.headers), answer.body.decode()
             documented.fits(method, *told)
-            leaks.answered(method, *told, self.sent[-1])
+            leaks.answered(method, *told, said)
         return answer
 
     @cached_property

@@ -269,7 +269,6 @@ class TestTheStage:
 class TestTheLogs:
     def test_they_tell_of_each_route_and_of_nobody(self, way: Way) -> None:
         text, before = way.api.logs(), leaks.FOUND.copy()
-        for sent in way.api.sent:
-            leaks.logged(text, sent)
+        leaks.logged(text, *way.api.sent)
         assert before == leaks.FOUND
         assert {route for route in app.routes if f'"route":"{route}"' in text} == app.routes.keys()
