@@ -16,7 +16,7 @@ test: .venv/.ready .venv/lint/.ready
 	@.venv/bin/python -m pytest
 
 fuzz: .venv/.ready
-	@.venv/bin/python -u -m tests.fuzzing $(SEED)
+	@.venv/bin/python -u -m tests.fuzzer $(SEED)
 
 history: .venv/.ready
 	@.venv/bin/python -u -m tests.histories $(SEEDS)

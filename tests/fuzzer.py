@@ -1,4 +1,4 @@
-"""What finds out whether a running API is as its document says.
+"""Finds out whether `make run` is as its document says: for long in `make fuzz`, and in short in test_fuzz.py.
 
 Schemathesis makes requests that the document allows and requests that it does not, one by one and in chains, and compares the
 answers with it; documented.py compares them once more, also those to methods that the document does not know.
@@ -6,9 +6,12 @@ answers with it; documented.py compares them once more, also those to methods th
 
 import json
 import re
+import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import schemathesis
@@ -17,8 +20,11 @@ from schemathesis.engine import events, from_schema
 from schemathesis.engine.recorder import Interaction, ScenarioRecorder
 from schemathesis.hooks import HookContext
 
-from tests import documented
+from tests import documented, leaks
+from tests.conftest import Watched  # noqa: F401 - which sets the stage that stand.py looks at
+from tests.stand import Stand, copied
 
+ENOUGH = 10_000  # cases of the long run
 _SHOWN = 20
 _STEP = 1000
 # A schema cannot say which of the requests that it allows are refused: those that another one has overtaken, ...
@@ -37,15 +43,20 @@ def map_body(_context: HookContext, body: Any) -> Any:
 schemathesis.hook(map_body)  # whose name says when it is called
 
 
+OPERATIONS = {f"{method.upper()} {path}" for path, methods in documented.DOCUMENT["paths"].items() for method in methods}
+
+
 class Fuzz:
     """Fuzzes an API with the tokens of an admin and of a machine, and counts what comes of it."""
 
-    def __init__(self, url: str, admin: str, machine: str) -> None:
-        self._url = url
+    def __init__(self, api: Stand) -> None:
+        self._api = api
+        admin, machine = api.token("admin"), api.local("machine-token").stdout.strip()
         self._tokens = {"users": admin, "any_user": admin, "machines": machine}
         self.cases = self.steps = self._told = 0
         self.statuses: Counter[int] = Counter()
         self.routes: Counter[str] = Counter()
+        self.successes: set[str] = set()
         self.failures: list[str] = []
 
     def run(self, cases: int, examples: int, seed: int, tell: Callable[[str], object] = lambda _: None) -> None:
@@ -59,6 +70,8 @@ class Fuzz:
                     self._told = self.cases
                     tell(f"{self.cases} cases, {time.monotonic() - began:.0f} s, {len(self.failures)} failures")
             phases, seed = {"examples": {"enabled": False}, "coverage": {"enabled": False}}, seed + 1
+        # Else a refusal of everything would look like an API without faults.
+        self.failures += [f"{name} has never succeeded" for name in sorted(OPERATIONS - self.successes)]
 
     def report(self) -> str:
         """Return what came of it, failures first."""
@@ -70,7 +83,7 @@ class Fuzz:
 
     def _schema(self, examples: int, seed: int, phases: dict[str, Any] | None) -> Any:
         settings = {
-            "base-url": self._url,
+            "base-url": self._api.url,
             "seed": seed,
             "continue-on-failure": True,
             "auth": {"openapi": {name: {"bearer": token} for name, token in self._tokens.items()}},
@@ -102,17 +115,24 @@ class Fuzz:
             return
         self.statuses[response.status_code] += 1
         self.routes[recorder.cases[case].value.operation.label] += 1
+        if 200 <= response.status_code < 300:
+            self.successes.add(f"{request.method} {recorder.cases[case].value.operation.path}")
         headers = {name: lines[0] for name, lines in response.headers.items()}
         body = (response.content or b"").decode()
         found = [
             f"{check.name}: {check.failure_info.failure.message}"
             for check in recorder.checks.get(case, [])
-            if check.failure_info and not (check.name == "positive_data_acceptance" and _beyond(request.headers, body))
+            if check.failure_info and not (check.name == "positive_data_acceptance" and beyond(request.headers, body))
         ]
-        path = request.uri.removeprefix(self._url).partition("?")[0]
+        path = request.uri.removeprefix(self._api.url)
+        route = path.partition("?")[0]
+        sent = {name: ", ".join(lines) for name, lines in request.headers.items()}
+        said = leaks.Sent(sent, request.body, leaks.values(path))
+        self._api.sent.append(said)
+        leaks.answered(request.method, route, response.status_code, headers, body, said)
         try:
             if request.method not in {"HEAD", "TRACE"}:  # an answer to HEAD is its head alone
-                documented.fits(request.method, path, response.status_code, headers, body)
+                documented.fits(request.method, route, response.status_code, headers, body)
         except (AssertionError, KeyError) as error:
             found.append(f"{type(error).__name__}: {error}")
         if response.status_code >= 500:
@@ -120,7 +140,7 @@ class Fuzz:
         self.failures += [f"{request.method} {request.uri}: {what}\n  {body[:500]}" for what in found]
 
 
-def _beyond(headers: dict[str, list[str]], body: str) -> bool:
+def beyond(headers: dict[str, list[str]], body: str) -> bool:
     """Tell whether a request that the schema allows was refused for what no schema can say."""
     problem = json.loads(body)
     slug = problem["type"].removeprefix("urn:problem:")
@@ -128,4 +148,43 @@ def _beyond(headers: dict[str, list[str]], body: str) -> bool:
         tags = [line for name, lines in headers.items() if name.lower() in {"if-match", "if-none-match"} for line in lines]
         return any(not re.fullmatch(documented.TAGS, line) for line in tags)
     told = [error["detail"] for error in problem.get("errors", [])]
-    return slug in _OVERTAKEN or (slug == "validation" and all(_TOGETHER.fullmatch(detail) for detail in told))
+    together = bool(told) and all(_TOGETHER.fullmatch(detail) for detail in told)
+    return slug in _OVERTAKEN or (slug == "validation" and together)
+
+
+def stand(folder: Path) -> Stand:
+    """Start `make run` for a fuzzer: a copy of it, in which hardly any text is over a limit."""
+    copy = copied(folder / "copy")
+    config = copy / ".chalice" / "config.json"
+    limits = '"(SMS_PER_CLIENT_AND_MINUTE|SMS_PER_NUMBER_AND_HOUR|SMS_PARTS_PER_DAY)": "[0-9]+"'
+    config.write_text(re.sub(limits, r'"\1": "1000000"', config.read_text()))
+    stand = Stand(folder / "home")
+    stand.start(copy)
+    return stand
+
+
+def fuzz(cases: int, examples: int, seed: int, tell: Callable[[str], object] = lambda _: None) -> Fuzz:
+    """Start the API, fuzz it, and stop it."""
+    before = len(leaks.FOUND)
+    with tempfile.TemporaryDirectory() as folder:
+        api = stand(Path(folder))
+        try:
+            found = Fuzz(api)
+            found.run(cases, examples, seed, tell)
+        finally:
+            api.stop()
+    found.failures += leaks.FOUND[before:]
+    return found
+
+
+def main() -> int:
+    """Fuzz for long, with other cases each time, or with those of a seed that is named."""
+    seed = int(sys.argv[1]) if sys.argv[1:] else int(time.time())
+    print(f"Starting the API; then at least {ENOUGH} cases. The same ones again: make fuzz SEED={seed}")
+    found = fuzz(ENOUGH, 100, seed, print)
+    print(found.report())
+    return 1 if found.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
