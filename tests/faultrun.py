@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from chalicelib import rows
-from tests import pool
+from tests import mishaps, pool
 from tests.faulttable import OPERATIONS, Case, Operation
 from tests.ground import Ground, Instance
 from tests.people import Answer
@@ -37,6 +37,8 @@ class Run(NamedTuple):
     """How often a peer may have done what was asked, by operation."""
     committed: int
     """The same for the one operation that met the fault."""
+    first: Answer | None
+    """The answer to the same request before the fault, where there was one."""
     before: Stored
     after: Stored
     again: Answer
@@ -61,11 +63,14 @@ def run(ground: Ground, case: Case) -> Run:
     with ground.instance() as instance:
         created = instance(claims, "POST", "/tasks", {"title": "old", "due_at": "2030-01-01T00:00:00Z"})
         assert created.status == 201, created
+        task_id = created.json["task_id"]
+        first = _asked(instance, operation, claims, task_id, number, 10_000) if operation.answered_before else None
         before = _stored(ground, operation, claims["sub"], number)
         wire = instance.wire
         wire.clear()
         wire.plan(operation.call, case.plan)
-        task_id = created.json["task_id"]
+        if operation.refused_by_sns:
+            wire.plan("Publish", [mishaps.rejected])
         answer = _asked(instance, operation, claims, task_id, number, case.milliseconds)
         asked, forwarded = wire.seen[operation.call] - operation.past, wire.forwarded.copy()
         after = _stored(ground, operation, claims["sub"], number)
@@ -73,7 +78,7 @@ def run(ground: Ground, case: Case) -> Run:
         again = _asked(instance, operation, claims, task_id, number, 10_000)
         in_the_end = _stored(ground, operation, claims["sub"], number)
     committed = forwarded[operation.call] - operation.past
-    return Run(answer, asked, forwarded, committed, before, after, again, in_the_end)
+    return Run(answer, asked, forwarded, committed, first, before, after, again, in_the_end)
 
 
 def _asked(

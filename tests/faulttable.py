@@ -27,6 +27,10 @@ class Operation(NamedTuple):
     past: int = 0
     calls: int = 1
     """How many calls of the kind there are from there on when all is well."""
+    answered_before: bool = False
+    """Whether the same request has had its answer before the fault."""
+    refused_by_sns: bool = False
+    """Whether SNS refuses the number, fault or not."""
 
 
 _TEXT = {"message": "Hello"}
@@ -35,7 +39,11 @@ _TAG, _KEY = {"If_Match": '"1"'}, {"Idempotency_Key": "k"}
 OPERATIONS = {
     "create": Operation("PutItem", "POST", "/tasks", 201, {"title": "new"}),
     "create with a key": Operation("TransactWriteItems", "POST", "/tasks", 201, {"title": "new"}, _KEY),
+    "replay of a create": Operation(
+        "TransactWriteItems", "POST", "/tasks", 201, {"title": "new"}, _KEY, answered_before=True
+    ),
     "read": Operation("GetItem", "GET", _TASK, 200),
+    "read, by no change": Operation("GetItem", "PATCH", _TASK, 200, {}),
     "list": Operation("Query", "GET", "/tasks", 200),
     "list by status": Operation("Query", "GET", "/tasks?status=pending", 200),
     "board, the index": Operation("Query", "GET", "/admin/tasks?status=in_progress", 200, calls=8),
@@ -48,6 +56,8 @@ OPERATIONS = {
     "text, reserving": Operation("TransactWriteItems", "POST", "/sms", 202, _TEXT, _KEY, calls=2),
     "text, publishing": Operation("Publish", "POST", "/sms", 202, _TEXT, _KEY),
     "text, recording": Operation("TransactWriteItems", "POST", "/sms", 202, _TEXT, _KEY, past=1),
+    "text, giving back": Operation("TransactWriteItems", "POST", "/sms", 422, _TEXT, _KEY, past=1, refused_by_sns=True),
+    "replay of a text": Operation("TransactWriteItems", "POST", "/sms", 202, _TEXT, _KEY, answered_before=True),
 }
 
 
@@ -84,6 +94,13 @@ OTHERWISE = {
     ("create with a key", "conflict behind", FOR_EVER): "409 5",
     ("text, recording", "conflict", ONCE): "done 2",
     ("text, recording", "conflict", FOR_EVER): "unknown 5",
+    ("text, giving back", "conflict", ONCE): "422 2",
+    ("text, giving back", "conflict", FOR_EVER): "422 5",
+    ("replay of a create", "conflict", ONCE): "done 2",
+    ("replay of a create", "conflict", FOR_EVER): "409 5",
+    ("replay of a create", "conflict behind", FOR_EVER): "409 5",
+    ("replay of a text", "conflict", ONCE): "done 2",
+    ("replay of a text", "conflict", FOR_EVER): "409 5",
 }
 CONFLICTS = {
     "conflict": {"PutItem", "TransactWriteItems", "UpdateItem", "DeleteItem"},
@@ -107,6 +124,8 @@ class Case(NamedTuple):
         outcome, asked = OTHERWISE.get(self, general).split()
         if self.operation == "text, recording" and outcome == "503":
             outcome = "unknown"  # the text is out, and only what became of it is not kept
+        if self.operation == "text, giving back":
+            outcome = "422"  # the refusal stays the answer, whatever becomes of key and limits
         return outcome, int(asked)
 
     @property

@@ -100,6 +100,7 @@ def drip(exchange: Exchange) -> None:
 
 throttled = refused("ThrottlingException", "Throttling")
 over_capacity = refused("ProvisionedThroughputExceededException", "Throttled", sns_status=429)
+rejected = refused("", "InvalidParameter")  # a number that SNS does not serve
 failed = refused("InternalServerError", "InternalError", status=500, sns_status=500)
 
 _QUICK: list[Fault] = [throttled, failed, reset_before, reset_after, cut, garbled, page]
