@@ -50,7 +50,7 @@ def _told(part: Any, keyword: str) -> set[str]:
 _RULES = sorted(
     {Instant.rule, Limit.rule, *_told(documented.DOCUMENT["components"]["schemas"], "description")}, key=len, reverse=True
 )
-_LINE = "request_id method route status ms errors type code frames GET HEAD POST PUT PATCH DELETE OPTIONS TRACE UNKNOWN"
+_LINE = "request_id method route status ms outcome sent unknown errors type code frames GET HEAD POST PUT PATCH DELETE OPTIONS TRACE UNKNOWN"
 _NAMES = {name for name, _ in _members(documented.DOCUMENT)}
 _OURS = " ".join([_LINE, *_NAMES, *_told(documented.DOCUMENT, "const")])
 """What stands in answers and log lines by itself: names and fixed texts."""
