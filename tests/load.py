@@ -118,7 +118,9 @@ def main() -> int:
         led(api, wire)
         limited(api, _RATE)
         print(f"Starting functions for {_WARM_UP} s ...")
-        live(crowd(api, wire, Story()), _WARM_UP)
+        start = Story()
+        live(crowd(api, wire, start), _WARM_UP)
+        print(figures("Start", start.requests, _WARM_UP))
         clients = crowd(api, wire, story)
         for phase in ("Fair", "Bad", "Fair again"):
             print(f"{_CLIENTS} clients for {seconds:.0f} s ...")
