@@ -20,8 +20,7 @@ from schemathesis.engine import events, from_schema
 from schemathesis.engine.recorder import Interaction, ScenarioRecorder
 from schemathesis.hooks import HookContext
 
-from tests import documented, leaks
-from tests.conftest import Watched  # noqa: F401 - which sets the stage that stand.py looks at
+from tests import conftest, documented, leaks  # noqa: F401 - conftest sets the stage
 from tests.stand import Stand, copied
 
 ENOUGH = 10_000  # cases of the long run
