@@ -21,7 +21,7 @@ dynamodb = boto3.client("dynamodb", region_name=settings.region, config=DYNAMODB
 sns = boto3.client("sns", region_name=settings.region, config=SNS)
 
 
-def _last(request: Any, **_: object) -> None:
+def _alone(request: Any, **_: object) -> None:
     """Let a text have a connection of its own.
 
     Lambda purges idle connections (AWS Lambda Developer Guide, "Best practices"), and that shows when one is used again.
@@ -30,7 +30,7 @@ def _last(request: Any, **_: object) -> None:
     request.headers["Connection"] = "close"
 
 
-sns.meta.events.register("before-send.sns.Publish", _last)
+sns.meta.events.register("before-send.sns.Publish", _alone)
 
 _OUTCOMES = {"ConditionalCheckFailedException", "TransactionCanceledException"}
 
