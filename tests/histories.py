@@ -10,7 +10,7 @@ from pathlib import Path
 from tests import conftest, leaks  # noqa: F401 - conftest sets the stage
 from tests.crowd import gathered
 from tests.ground import Ground, prepared
-from tests.judge import faults, histories
+from tests.judge import histories, violations
 from tests.texters import STAGE, Texts
 
 _SEEDS = 20
@@ -37,7 +37,7 @@ class Figures:
         self.counts["calls in them"] += sum(map(len, tasks.values()))
         self.counts["lists"] += len(story.walks)
         self.counts["faults of the network"] += story.faults.total()
-        self.wrong += [f"seed {seed}, {'fair' if fair else 'bad'} weather: {fault}" for fault in faults(story)]
+        self.wrong += [f"seed {seed}, {'fair' if fair else 'bad'} weather: {fault}" for fault in violations(story)]
 
     def add_texts(self, ground: Ground, seed: int, *, fair: bool) -> None:
         texts = Texts(ground, seed, fair=fair)
@@ -45,7 +45,7 @@ class Figures:
         self.counts["texts sent"] += len(
             {sent.answer.json["message_id"] for sent in texts.sent if sent.answer.status == 202} - {None}
         )
-        self.wrong += [f"seed {seed}, {'fair' if fair else 'bad'} weather: {fault}" for fault in texts.faults()]
+        self.wrong += [f"seed {seed}, {'fair' if fair else 'bad'} weather: {fault}" for fault in texts.violations()]
 
     def report(self) -> str:
         """Return what came of it, what is wrong first."""

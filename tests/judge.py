@@ -21,7 +21,7 @@ _EXPECTED = {
 }
 
 
-def faults(story: Story) -> list[str]:
+def violations(story: Story) -> list[str]:
     """Return what is wrong, of the first kind that is: what comes behind it would be muddled by it."""
     checks = (_answers, _owners, _creations, _winners, _lists, _orders)
     return next(filter(None, (list(check(story)) for check in checks)), [])

@@ -22,7 +22,7 @@ from tests import conftest, leaks  # noqa: F401 - conftest sets the stage
 from tests.crowd import UNANSWERED, Client, Owner, Request, Story
 from tests.e2e import aws, ways
 from tests.e2e.aws import Deployed
-from tests.judge import faults, histories
+from tests.judge import histories, violations
 from tests.mishaps import weather
 from tests.people import Answer
 from tests.proxy import Proxy, Wire
@@ -135,7 +135,7 @@ def main() -> int:
         limited(api, _ENOUGH)
         for client in list(clients)[:: _CLIENTS // _OWNERS]:
             client.sweep(client.owner.paths)
-    wrong += faults(story) + ([] if wire.faulted.total() else ["no fault was met"])
+    wrong += violations(story) + ([] if wire.faulted.total() else ["no fault was met"])
     print("\n".join(wrong[:_SHOWN]))
     told = f"{len(histories(story))} histories of tasks, {len(story.walks)} lists; {len(wrong)} wrong"
     print(f"{wire.faulted.total()} faults, {len(wire.spoiled)} calls spoiled, {told}")

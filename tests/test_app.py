@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib import RELEASE
-from tests.faults import network
+from tests.network import network
 from tests.people import Person, client, path_of
 
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"

@@ -10,7 +10,7 @@ from chalicelib import auth, aws, board, cursor
 from chalicelib.problems import Forbidden
 from tests import pool
 from tests.conftest import TABLE
-from tests.faults import network, refused, use_fresh_client
+from tests.network import network, refused, use_fresh_client
 from tests.people import Person, path_of
 
 BOARD = "/admin/tasks"

@@ -9,8 +9,8 @@ import pytest
 
 from app import app
 from tests import ears, leaks, pool
-from tests.faults import network, refused
 from tests.leaks import Sent
+from tests.network import network, refused
 from tests.people import Answer, Person, path_of
 
 TOKEN = pool.token(pool.id_claims(email="canary@example.com"))

@@ -41,7 +41,7 @@ def test_what_many_were_answered_fits_one_order(ground: Ground, seed: int, fair:
 @pytest.mark.parametrize("seed", range(2))
 def test_each_key_sends_one_text_at_most_and_the_limits_are_exact(tight: Ground, seed: int, fair: bool) -> None:  # noqa: FBT001 - a case
     texts = Texts(tight, seed, fair=fair)
-    assert not list(texts.faults())
+    assert not list(texts.violations())
     assert {sent.answer.status for sent in texts.sent} >= {202, 429}
 
 

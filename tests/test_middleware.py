@@ -14,7 +14,7 @@ from app import app
 from chalicelib import aws
 from tests import pool
 from tests.events import REQUEST_ID, Context, context, event
-from tests.faults import elsewhere, network, refused
+from tests.network import elsewhere, network, refused
 from tests.people import Person, client, path_of
 
 

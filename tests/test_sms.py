@@ -24,7 +24,7 @@ from chalicelib.config import settings
 from chalicelib.text import country, parts
 from tests import pool
 from tests.conftest import TABLE
-from tests.faults import answered, lost_after, lost_before, network, refused, use_fresh_client
+from tests.network import answered, lost_after, lost_before, network, refused, use_fresh_client
 from tests.people import Answer, Person
 from tests.pool import access_claims, id_claims, machine_claims, token
 

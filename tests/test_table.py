@@ -10,7 +10,7 @@ from botocore.exceptions import ParamValidationError
 
 from chalicelib import aws, cursor
 from tests.conftest import TABLE
-from tests.faults import Fault, answered, elsewhere, lost_after, lost_before, network, refused, use_fresh_client
+from tests.network import Fault, answered, elsewhere, lost_after, lost_before, network, refused, use_fresh_client
 from tests.people import Answer, Person, path_of
 
 UNAVAILABLE = (503, "unavailable")

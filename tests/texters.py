@@ -89,7 +89,7 @@ class Texts:
     def _windows(self, name: str) -> list[dict[str, Any]]:
         return self._ground.rows(rows.counter_key(name, "")["PK"]["S"], "2")
 
-    def faults(self) -> Iterator[str]:
+    def violations(self) -> Iterator[str]:
         """Give what is wrong."""
         kept = {
             Text(client, row["SK"]["S"].rpartition("#")[2])
