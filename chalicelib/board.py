@@ -1,5 +1,6 @@
 """The tasks of all owners, by status and age: GSI1, whose partitions are shards of one status."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from heapq import merge
 from itertools import groupby, islice, repeat
@@ -9,9 +10,10 @@ from chalicelib import aws, rows
 from chalicelib.aws import dynamodb
 from chalicelib.config import settings
 from chalicelib.lists import Part
-from chalicelib.problems import InvalidCursor
+from chalicelib.problems import InvalidCursor, Unavailable
 from chalicelib.task import OwnedTask, is_task_id
 
+_PAUSES = (0.1, 0.2, 0.4)  # seconds before keys that DynamoDB did not get to are asked for again
 _BATCH = 100  # keys that one BatchGetItem takes
 _SIDE_BY_SIDE = 8
 _TIMESTAMP = len("2030-01-31T09:00:00.000Z")
@@ -74,6 +76,7 @@ def _age(entry: dict[str, Any]) -> str:
 
 def _fetched(entries: list[dict[str, Any]]) -> dict[str, OwnedTask]:
     found: dict[str, OwnedTask] = {}
+    pauses = iter(_PAUSES)
     waiting = [{"PK": entry["PK"], "SK": entry["SK"]} for entry in entries]
     while waiting:
         request: Any = {settings.table_name: {"Keys": waiting[:_BATCH], "ConsistentRead": True}}
@@ -83,4 +86,9 @@ def _fetched(entries: list[dict[str, Any]]) -> dict[str, OwnedTask]:
             found[item["SK"]["S"]] = rows.owned_task(item)
         unprocessed = answer["UnprocessedKeys"].get(settings.table_name, {}).get("Keys", [])
         waiting = unprocessed + waiting[_BATCH:]
+        if unprocessed:  # which is how DynamoDB throttles here
+            pause = next(pauses, None)
+            if pause is None:
+                raise Unavailable
+            time.sleep(pause)
     return found

@@ -50,19 +50,19 @@ class Call(threading.local):
     @property
     def user(self) -> Caller:
         """The signed-in user; raises Unauthorized, Unavailable, Invalid."""
-        return self._welcome(auth.user(self._claims, self.write))
+        return self._without_parameters(auth.user(self._claims, self.write))
 
     @property
     def admin(self) -> Caller:
         """The signed-in user, who is an admin; raises Unauthorized, Forbidden, Unavailable."""
-        return self._welcome(auth.admin(self._claims, self.write))
+        return self._without_parameters(auth.admin(self._claims, self.write))
 
     @property
     def machine(self) -> Machine:
         """The machine with the scope for texts; raises Unauthorized, Unavailable, Invalid."""
         context = cast("Any", self.request.lambda_context)
         busy_until = math.ceil(time.time() + context.get_remaining_time_in_millis() / 1000)
-        return self._welcome(auth.machine(self._claims, self.write, busy_until))
+        return self._without_parameters(auth.machine(self._claims, self.write, busy_until))
 
     @property
     def username(self) -> str:
@@ -74,7 +74,7 @@ class Call(threading.local):
             name = auth.username(auth.verified(self._header("authorization") or ""))
         if name is None:
             raise Unauthorized
-        return self._welcome(str(name))
+        return self._without_parameters(str(name))
 
     def body(self, wanted: type[Checked]) -> Checked:
         """Return the body as this type; raises Malformed, BodyTooLarge, UnsupportedMediaType, Invalid."""
@@ -115,16 +115,17 @@ class Call(threading.local):
     @property
     def required_key(self) -> Key:
         """The Idempotency-Key with the body that it came with; raises IdempotencyKeyRequired, Malformed."""
-        if self.key is None:
+        key = self.key
+        if key is None:
             raise IdempotencyKeyRequired
-        return self.key
+        return key
 
     @property
     def _claims(self) -> Mapping[str, Any]:
         return auth.claims(self.request.context, self._header("authorization") or "")
 
-    def _welcome(self, who: Who) -> Who:
-        """Return who is calling, which is settled before anything else is refused; raises Invalid."""
+    def _without_parameters(self, who: Who) -> Who:
+        """Return who is calling, which is settled before a query string is refused; raises Invalid."""
         self.refuse_parameters()
         return who
 

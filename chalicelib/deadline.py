@@ -2,9 +2,11 @@
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 _AGAIN = 0.25  # seconds; Python ignores what is raised while it collects garbage, a bell like anything else
 
@@ -16,15 +18,14 @@ class DeadlineReached(BaseException):
     """
 
 
-@contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """Raise DeadlineReached in the block, wherever it is by then, after so many seconds.
+def within(seconds: float, work: Callable[[], Result]) -> Result:
+    """Do the work and return what it does; raises DeadlineReached in it, wherever it is by then, after so many seconds.
 
-    Lambda calls the handler in the main thread, the only one that a signal interrupts; any other thread is left alone.
+    Lambda calls the handler in the main thread, the only one that a signal interrupts; any other thread is left alone. No
+    context manager: a bell that rings while one is being left would leave it never, and ring in the next request.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+        return work()
     armed = True
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
@@ -32,9 +33,9 @@ def deadline(seconds: float) -> Iterator[None]:
             raise DeadlineReached
 
     signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
-        yield
+        signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
+        return work()
     finally:
         armed = False  # first, so that a bell that rings in the next line finds nobody
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -18,6 +18,7 @@ from chalicelib.idempotency import Key
 from chalicelib.problems import Conflict, Problem, Unavailable
 from chalicelib.task import Task
 
+_LOOKED_AT = {"None", "ConditionalCheckFailed"}  # any other reason may hide that the first of the items is there
 _PAUSES = (0.05, 0.1, 0.2, 0.4)  # seconds before a transaction that met another is tried again
 
 
@@ -139,7 +140,7 @@ def _transact(items: list[Any]) -> list[Any] | None:
         except ClientError as error:
             reasons: list[Any] = cast("Any", error.response).get("CancellationReasons", [])
             codes = [reason.get("Code") for reason in reasons]
-            if "ConditionalCheckFailed" in codes and codes[0] != "TransactionConflict":  # which may hide that it is there
+            if "ConditionalCheckFailed" in codes and codes[0] in _LOOKED_AT:
                 return reasons
             met = [item for item, code in zip(items, codes, strict=False) if code == "TransactionConflict"]
             pause = next(pauses, None)

@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 from botocore.exceptions import ClientError
 from chalice import Response
@@ -15,7 +15,7 @@ from chalice.app import Request
 
 from chalicelib import aws
 from chalicelib.call import call
-from chalicelib.deadline import DeadlineReached, deadline
+from chalicelib.deadline import DeadlineReached, Result, within
 from chalicelib.problems import Internal, MethodNotAllowed, Problem, Unavailable, UnsupportedMediaType
 from chalicelib.web import CORS
 
@@ -23,7 +23,6 @@ LONGEST = 8.0  # seconds; clients and the gateway give up later
 MARGIN = 0.5  # seconds between the deadline and the end of the function, after which nobody could answer
 
 Next = Callable[[Request | None], Response]
-Result = TypeVar("Result")
 
 
 def answer(request: Request | None, get_response: Next) -> Response:
@@ -34,8 +33,7 @@ def answer(request: Request | None, get_response: Next) -> Response:
     call.begin(request)
     cause: BaseException | None = None
     try:
-        with deadline(_seconds_left(request.lambda_context)):
-            response = get_response(request)
+        response = within(_seconds_left(request.lambda_context), lambda: get_response(request))
         if call.failure or not isinstance(response.body, str):  # ours are text: this is what Chalice makes of an error
             cause = call.failure
             response = _ours(response).response(call.id)
@@ -56,8 +54,7 @@ def answer(request: Request | None, get_response: Next) -> Response:
 def bounded(work: Callable[[], Result]) -> Result:
     """Do what is no HTTP request, such as an authorizer's work, within the time of one; raises Unavailable when it is up."""
     try:
-        with deadline(LONGEST):
-            return work()
+        return within(LONGEST, work)
     except DeadlineReached as reached:
         raise Unavailable from reached
 

@@ -5,6 +5,7 @@ reserve (key and limits, in one transaction) -> publish, one attempt -> record w
 
 import hashlib
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,7 +41,8 @@ def send(machine: Machine, key: Key, text: Text) -> tuple[Receipt, bool]:
     """
     now = int(time.time())
     try:
-        counters = _counters(machine, text.to, _checked(text), now)
+        size = _checked(text)
+        counters = _counters(machine, text.to, size, now)
         earlier = ledger.reserve(machine, key, counters, now)
     except Invalid:
         earlier = ledger.recorded(machine, key, now)  # sent before the stage became stricter
@@ -50,11 +52,9 @@ def send(machine: Machine, key: Key, text: Text) -> tuple[Receipt, bool]:
         return _replayed(earlier, key, now), True
     try:
         message_id = _published(text)
-    except Problem as refusal:
-        try:
+    except Problem:
+        with suppress(Unavailable, DeadlineReached):  # the key tells `unknown` then, and the refusal stays what it is
             ledger.release(machine, key, counters)
-        except (Unavailable, DeadlineReached) as kept:  # the key tells `unknown` then, and the refusal stays what it is
-            raise refusal from kept
         raise
     except DeadlineReached:
         return _UNKNOWN, False  # which is what the reservation tells when this call is over

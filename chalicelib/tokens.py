@@ -37,12 +37,10 @@ def _key(header: dict[str, Any]) -> jwt.PyJWK:
     known = pool_keys()
     try:
         known.get_signing_keys()
-    except (jwt.PyJWTError, OSError, ValueError, RecursionError) as error:
+    except jwt.PyJWKClientError as error:  # there are keys, and none that signs
         raise Unavailable from error
     try:
         return known.get_signing_key(header.get("kid", ""))
-    except jwt.PyJWKClientConnectionError as error:
-        raise Unavailable from error
     except jwt.PyJWKClientError as error:
         raise Unauthorized from error
 
@@ -51,13 +49,22 @@ class PoolKeys(jwt.PyJWKClient):
     """Asks for a key that it does not know at most once a minute, also while nobody answers: PyJWT counts answers alone."""
 
     _asked = -math.inf
+    _answered = True
 
     def get_jwk_set(self, refresh: bool = False) -> jwt.PyJWKSet:  # noqa: FBT001, FBT002 - as it is there
-        """Return the keys of the pool, fetched if none are known, or anew where that may be; raises PyJWTError."""
-        refresh = refresh and time.monotonic() - self._asked >= self.cooldown_duration
+        """Return the keys of the pool, fetched if none are known, or anew where that may be; raises Unavailable."""
+        if refresh and time.monotonic() - self._asked < self.cooldown_duration:
+            if not self._answered:
+                raise Unavailable  # a key that is new may be among those that could not be had
+            refresh = False
         if refresh:
-            self._asked = time.monotonic()
-        return super().get_jwk_set(refresh)
+            self._asked, self._answered = time.monotonic(), False
+        try:
+            keys = super().get_jwk_set(refresh)
+        except (jwt.PyJWTError, OSError, ValueError, RecursionError) as error:
+            raise Unavailable from error
+        self._answered |= refresh
+        return keys
 
 
 @functools.cache

@@ -47,7 +47,8 @@ def chalice(folder: Path, *arguments: str, environment: dict[str, str] | None = 
     """
     command = [str(Path(sys.executable).with_name("chalice")), *arguments]
     with tempfile.TemporaryDirectory() as wheels:
-        _fetch(folder, wheels)
+        if arguments[0] != "delete":
+            _fetch(folder, wheels)
         ours = {"PYTHONDONTWRITEBYTECODE": "1", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels}
         done = subprocess.run(command, cwd=folder, env=dict(os.environ) | ours | (environment or {}), check=False)  # noqa: S603 - its words are ours
     if done.returncode:

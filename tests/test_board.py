@@ -135,6 +135,23 @@ def test_keys_that_dynamodb_did_not_get_to_are_asked_for_again(admin: Person, al
     assert len(held) == 1
 
 
+def test_keys_that_dynamodb_never_gets_to_are_an_outage(
+    admin: Person, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice.creates()
+    asked, pauses = [], list[float]()
+
+    def hold_back(parsed: dict[str, Any], **_: object) -> None:
+        asked.append(parsed)
+        keys = [{name: item[name] for name in ("PK", "SK")} for item in parsed["Responses"].pop(TABLE)]
+        parsed["UnprocessedKeys"] = {TABLE: {"Keys": keys}}
+
+    use_fresh_client(monkeypatch).meta.events.register("after-call.dynamodb.BatchGetItem", hold_back)
+    monkeypatch.setattr("chalicelib.board.time.sleep", pauses.append)
+    assert admin("GET", f"{BOARD}?status=pending").problem == (503, "unavailable")
+    assert (len(asked), pauses) == (4, sorted(pauses))
+
+
 class TestWho:
     @pytest.mark.parametrize(
         "groups", ["admin", "a,admin", "admin,b", "[a admin]", "[admin]", "[a, admin]", ["admin"], ["a", "admin"]]

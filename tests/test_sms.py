@@ -438,6 +438,12 @@ class TestWhatDynamoDbSays:
         with network(refused("TransactionCanceledException", CancellationReasons=codes)):
             assert send(machine, body, "k").body == first.body
 
+    @pytest.mark.parametrize("reason", ["ThrottlingError", "ProvisionedThroughputExceeded"])
+    def test_nor_while_the_record_is_throttled(self, machine: Person, reason: str) -> None:
+        codes = json.dumps([{"Code": code} for code in (reason, "ConditionalCheckFailed", "None", "None")])
+        with network(refused("TransactionCanceledException", CancellationReasons=codes)):
+            assert send(machine, text()).problem == UNAVAILABLE
+
     def test_key_and_limits_are_given_back_at_once_so_that_no_half_can_be_lost(
         self, machine: Person, outbox: list[tuple[str, str]]
     ) -> None:
