@@ -1,5 +1,6 @@
 """`make run`: AWS on this machine, its table and its users, and the API in front of them, until Ctrl-C."""
 
+import os
 import shlex
 import signal
 import socket
@@ -112,7 +113,9 @@ More: README.md. A user of your own: {_python()} -m local signup you@example.com
 
 def _python() -> str:
     path = Path(sys.executable)
-    return shlex.quote(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path))
+    home = os.environ.get("LOCAL_HOME")  # which another terminal does not know
+    before = f"LOCAL_HOME={shlex.quote(home)} " if home else ""
+    return before + shlex.quote(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path))
 
 
 def _settings() -> dict[str, str]:
