@@ -46,25 +46,20 @@ def _key(header: dict[str, Any]) -> jwt.PyJWK:
 
 
 class PoolKeys(jwt.PyJWKClient):
-    """Asks for a key that it does not know at most once a minute, also while nobody answers: PyJWT counts answers alone."""
+    """Asks for a key that it does not know at most once a minute, also where that fails: PyJWT counts answers alone."""
 
-    _asked = -math.inf
-    _answered = True
+    _failed = -math.inf
 
     def get_jwk_set(self, refresh: bool = False) -> jwt.PyJWKSet:  # noqa: FBT001, FBT002 - as it is there
-        """Return the keys of the pool, fetched if none are known, or anew where that may be; raises Unavailable."""
-        if refresh and time.monotonic() - self._asked < self.cooldown_duration:
-            if not self._answered:
-                raise Unavailable  # a key that is new may be among those that could not be had
-            refresh = False
-        if refresh:
-            self._asked, self._answered = time.monotonic(), False
+        """Return the keys of the pool, fetched if none are known, or anew; raises Unavailable."""
+        if refresh and time.monotonic() - self._failed < self.cooldown_duration:
+            raise Unavailable  # a key that is new may be among those that could not be had
         try:
-            keys = super().get_jwk_set(refresh)
+            return super().get_jwk_set(refresh)
         except (jwt.PyJWTError, OSError, ValueError, RecursionError) as error:
+            if refresh:
+                self._failed = time.monotonic()
             raise Unavailable from error
-        self._answered |= refresh
-        return keys
 
 
 @functools.cache

@@ -48,7 +48,7 @@ def a_minute_passes() -> None:
     known = tokens.pool_keys()
     assert known._last_successful_fetch is not None
     known._last_successful_fetch -= 60
-    known._asked -= 60
+    known._failed -= 60
 
 
 PRIVATE_JWK = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(pool.KEYS["unpublished"].public_key()))
@@ -173,6 +173,11 @@ def test_without_keys_nobody_can_be_checked(keys: pool.KeyServer, status: int, r
     assert answer.problem == (503, "unavailable")
     assert answer.headers["Retry-After"] == "1"
     assert call("Bearer x.y.z").problem == (401, "unauthorized")
+
+
+def test_keys_of_which_none_signs_are_none(keys: pool.KeyServer) -> None:
+    keys.reply = json.dumps({"keys": [key | {"use": "enc"} for key in pool.JWKS["keys"]]}).encode()
+    assert call(token(id_claims())).problem == (503, "unavailable")
 
 
 @NO_KEYS
