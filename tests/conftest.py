@@ -12,7 +12,7 @@ import moto
 import pytest
 from hypothesis import settings as rules
 
-from tests import pool
+from tests.support import pool
 
 rules.register_profile("unhurried", rules.get_profile(rules.get_current_profile_name()), deadline=None)
 rules.load_profile("unhurried")  # a busy machine is no reason to fail
@@ -52,8 +52,8 @@ from msgspec import structs  # noqa: E402
 import app  # noqa: E402
 from chalicelib import aws, tokens  # noqa: E402 - the settings come first
 from chalicelib.config import settings  # noqa: E402
-from tests import documented, ears, leaks, recorder  # noqa: E402
-from tests.people import Person  # noqa: E402
+from tests.support import documented, ears, leaks, recorder  # noqa: E402
+from tests.support.people import Person  # noqa: E402
 
 
 class Watched(Chalice):
@@ -178,7 +178,7 @@ def in_lambda(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 @pytest.fixture(scope="session")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Stand on the ground of ground.py, whose every case has people and an instance of its own."""
-    from tests.ground import prepared  # noqa: PLC0415 - which needs what is above
+    from tests.support.ground import prepared  # noqa: PLC0415 - which needs what is above
 
     with prepared(tmp_path_factory.mktemp("ground")) as ground:
         yield ground

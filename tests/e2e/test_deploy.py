@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.e2e import aws as e2e
 from tests.e2e import ways
-from tests.e2e.aws import Aws, Checkout
+from tests.support.aws import Aws, Checkout
 
 
 @pytest.fixture(scope="module")

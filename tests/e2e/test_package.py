@@ -18,9 +18,9 @@ from samtranslator.translator.translator import Translator
 from chalicelib.config import Settings
 from local import packaging
 from tests.conftest import ROOT
-from tests.e2e.aws import Checkout
-from tests.stand import clean_environment
-from tests.test_deployment import OPEN
+from tests.support.aws import Checkout
+from tests.support.stand import clean_environment
+from tests.unit.test_deployment import OPEN
 
 LINTERS = ROOT / ".venv" / "lint" / "bin"
 NAMED_SKIPS = {f"CKV_AWS_{number}" for number in (115, 116, 117, 119, 120, 158, 173)}

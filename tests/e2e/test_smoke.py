@@ -11,11 +11,11 @@ import pytest
 from app import app
 from chalicelib.web import CORS
 from local import refusals
-from tests import leaks, pool
 from tests.e2e import aws as e2e
 from tests.e2e import ways
-from tests.e2e.aws import Checkout, Deployed
-from tests.stand import Response
+from tests.support import leaks, pool
+from tests.support.aws import Checkout, Deployed
+from tests.support.stand import Response
 
 
 class Way(NamedTuple):

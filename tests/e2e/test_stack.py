@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError, WaiterError
 from local import template
 from tests.e2e import aws as e2e
 from tests.e2e import ways
-from tests.e2e.aws import Deployed
 from tests.e2e.test_deploy import there
+from tests.support.aws import Deployed
 
 
 @pytest.fixture(scope="module")

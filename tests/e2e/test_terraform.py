@@ -12,10 +12,10 @@ from local import refusals, template
 from local.terraform import snake
 from tests.conftest import ROOT
 from tests.e2e import aws as e2e
-from tests.e2e.aws import Checkout
-from tests.e2e.sameness import ALL, TYPES, differing, in_terraform, resolved
-from tests.e2e.terraform import Module, plugins
-from tests.stand import clean_environment
+from tests.support.aws import Checkout
+from tests.support.sameness import ALL, TYPES, differing, in_terraform, resolved
+from tests.support.stand import clean_environment
+from tests.support.terraform import Module, plugins
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,239 @@
+"""The board: the tasks of everybody, oldest first, for admins alone."""
+
+import threading
+import uuid
+from typing import Any, cast
+
+import pytest
+
+from chalicelib import auth, aws, board, cursor
+from chalicelib.problems import Forbidden
+from tests.conftest import TABLE
+from tests.support import pool
+from tests.support.network import network, refused, use_fresh_client
+from tests.support.people import Person, path_of
+
+BOARD = "/admin/tasks"
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty the table, since the board shows what every other test has left; and count calls on a client of one's own."""
+    client: Any = use_fresh_client(monkeypatch)
+    for page in client.get_paginator("scan").paginate(TableName=TABLE):
+        for item in page["Items"]:
+            client.delete_item(TableName=TABLE, Key={"PK": item["PK"], "SK": item["SK"]})
+
+
+def test_it_shows_every_owner_and_the_oldest_first(admin: Person, alice: Person, bob: Person) -> None:
+    tasks = [who.creates(str(number)) for number, who in enumerate([alice, bob, admin, alice])]
+    alice.creates("other", status="done")
+    answer = admin("GET", f"{BOARD}?status=pending")
+    assert list(answer.json) == ["tasks", "count", "next_cursor"]
+    assert (answer.json["count"], answer.json["next_cursor"]) == (4, None)
+    owners = [alice.sub, bob.sub, admin.sub, alice.sub]
+    assert answer.json["tasks"] == [task | {"owner": owner} for task, owner in zip(tasks, owners, strict=True)]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 29, 30, 31, 100])
+def test_pages_are_full_until_the_last_and_add_up(admin: Person, alice: Person, limit: int) -> None:
+    titles = [alice.creates(str(number))["title"] for number in range(30)]
+    pages = admin.pages(BOARD, status="pending", limit=limit)
+    assert [task["title"] for page in pages for task in page] == titles
+    assert [len(page) for page in pages] == [limit] * (30 // limit) + [30 % limit] * (30 % limit > 0)
+
+
+def test_a_hundred_tasks_and_one_more_to_know_of_are_fetched(admin: Person, alice: Person) -> None:
+    for number in range(101):
+        alice.creates(str(number))
+    assert [len(page) for page in admin.pages(BOARD, status="pending", limit=100)] == [100, 1]
+
+
+def test_what_is_there_throughout_is_shown_once_while_others_come_and_go(admin: Person, alice: Person) -> None:
+    tasks = [alice.creates(str(number)) for number in range(20)]
+    first = admin("GET", f"{BOARD}?status=pending&limit=5").json
+    alice("DELETE", path_of(tasks[4]))  # the very task that the cursor points at
+    alice("DELETE", path_of(tasks[0]))
+    alice("PATCH", path_of(tasks[7]), {"status": "done"})
+    alice("PATCH", path_of(tasks[8]), {"title": "new"})
+    alice.creates("20")
+    shown = list(first["tasks"])
+    position = first["next_cursor"]
+    while position:
+        page = admin("GET", f"{BOARD}?status=pending&limit=5&cursor={position}").json
+        shown += page["tasks"]
+        position = page["next_cursor"]
+    titles = [task["title"] for task in shown]
+    assert titles == ["0", "1", "2", "3", "4", "5", "6", "new", *[str(number) for number in range(9, 21)]]
+
+
+def test_an_entry_whose_task_has_moved_on_is_left_out_and_the_page_is_full(admin: Person, alice: Person) -> None:
+    """The index may lag; here rows are changed behind its back."""
+    tasks = [alice.creates(str(number)) for number in range(12)]
+    client = cast("Any", aws.dynamodb)
+    for number in (1, 2, 5):
+        client.update_item(
+            TableName=TABLE,
+            Key={"PK": {"S": f"USER#{alice.sub}"}, "SK": {"S": f"TASK#{tasks[number]['task_id']}"}},
+            UpdateExpression="SET #status = :done",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={":done": {"S": "done"}},
+        )
+    pages = admin.pages(BOARD, status="pending", limit=4)
+    assert [[task["title"] for task in page] for page in pages] == [["0", "3", "4", "6"], ["7", "8", "9", "10"], ["11"]]
+
+
+def test_a_task_that_two_shards_show_is_shown_once(admin: Person, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a change may be seen for a moment where the number of shards has grown."""
+    titles = [str(number) for number in range(12)]
+    for title in titles:
+        alice.creates(title)
+    shard = board._shard
+
+    def twice(status: str, number: int, *rest: Any) -> list[dict[str, Any]]:
+        return shard(status, number - number % 2, *rest)
+
+    monkeypatch.setattr(board, "_shard", twice)
+    seen = [task["title"] for page in admin.pages(BOARD, status="pending", limit=2) for task in page]
+    assert seen == sorted(set(seen), key=int)
+    assert 0 < len(seen) < len(titles)
+
+
+def test_a_page_reads_no_more_for_all_that_is_there(admin: Person, alice: Person) -> None:
+    asked: list[Any] = []
+    read = []
+    events = cast("Any", aws.dynamodb).meta.events
+    events.register("provide-client-params.dynamodb.*", lambda params, model, **_: asked.append((model.name, params)))
+    events.register("after-call.dynamodb.Query", lambda parsed, **_: read.append(len(parsed["Items"])))
+    costs = []
+    for more in (20, 200):
+        for number in range(more):
+            alice.creates(str(number))
+        asked.clear()
+        read.clear()
+        assert admin("GET", f"{BOARD}?status=pending&limit=2").json["count"] == 2
+        costs.append(([name for name, _ in asked], sum(read)))
+    assert costs[0][0] == costs[1][0] == ["Query"] * 8 + ["BatchGetItem"]
+    assert costs[1][1] <= 8 * 3
+    assert all(params["Limit"] == 3 and "FilterExpression" not in params for name, params in asked if name == "Query")
+
+
+def test_keys_that_dynamodb_did_not_get_to_are_asked_for_again(admin: Person, alice: Person) -> None:
+    for number in range(3):
+        alice.creates(str(number))
+    held: list[str] = []
+
+    def hold_back(parsed: dict[str, Any], **_: object) -> None:
+        items = parsed["Responses"][TABLE]
+        if not held and len(items) > 1:
+            item = items.pop()
+            held.append(item["SK"]["S"])
+            parsed["UnprocessedKeys"] = {TABLE: {"Keys": [{"PK": item["PK"], "SK": item["SK"]}]}}
+
+    cast("Any", aws.dynamodb).meta.events.register("after-call.dynamodb.BatchGetItem", hold_back)
+    assert admin.titles(BOARD, status="pending") == ["0", "1", "2"]
+    assert len(held) == 1
+
+
+def test_keys_that_dynamodb_never_gets_to_are_an_outage(
+    admin: Person, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice.creates()
+    asked, pauses = [], list[float]()
+
+    def hold_back(parsed: dict[str, Any], **_: object) -> None:
+        asked.append(parsed)
+        keys = [{name: item[name] for name in ("PK", "SK")} for item in parsed["Responses"].pop(TABLE)]
+        parsed["UnprocessedKeys"] = {TABLE: {"Keys": keys}}
+
+    use_fresh_client(monkeypatch).meta.events.register("after-call.dynamodb.BatchGetItem", hold_back)
+    monkeypatch.setattr("chalicelib.board.time.sleep", pauses.append)
+    assert admin("GET", f"{BOARD}?status=pending").problem == (503, "unavailable")
+    assert (len(asked), pauses) == (4, sorted(pauses))
+
+
+class TestWho:
+    @pytest.mark.parametrize(
+        "groups", ["admin", "a,admin", "admin,b", "[a admin]", "[admin]", "[a, admin]", ["admin"], ["a", "admin"]]
+    )
+    def test_an_admin_in_whichever_form_groups_come(self, groups: object) -> None:
+        claims = pool.id_claims() | {"cognito:groups": groups}
+        assert auth.admin(claims, "r").sub == claims["sub"]
+
+    @pytest.mark.parametrize("groups", [
+        None, "", "not-admin", "admins", "administrator", "not,admins", "[not-admin]", "Admin", [], ["admins"], ["not admin"], ["a,admin"],
+        "admin2", "a.admin", {"admin": 1}, 5, [["admin"]],
+    ])  # fmt: skip
+    def test_nobody_else(self, groups: object) -> None:
+        with pytest.raises(Forbidden):
+            auth.admin(pool.id_claims() | {"cognito:groups": groups}, "r")
+
+    def test_a_user_is_told_that_this_is_for_admins(self, alice: Person, nobody: Person) -> None:
+        assert alice("GET", f"{BOARD}?status=pending").problem == (403, "forbidden")
+        assert nobody("GET", f"{BOARD}?status=pending").problem == (401, "unauthorized")
+
+    def test_an_admin_changes_nobodys_tasks(self, admin: Person, alice: Person) -> None:
+        path = path_of(alice.creates())
+        for method, body in (("GET", None), ("PATCH", {"title": "x"}), ("DELETE", None)):
+            assert admin(method, path, body).problem == (404, "not-found")
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "limit=5", "status=", "status=x", "status=pending&limit=0", "status=pending&due_after=2030-01-01T00:00:00Z"],
+)
+def test_a_query_that_breaks_a_rule_is_refused(admin: Person, query: str) -> None:
+    assert admin("GET", f"{BOARD}?{query}").problem == (422, "validation")
+
+
+def test_a_cursor_is_good_for_its_own_list_and_caller_alone(admin: Person, alice: Person) -> None:
+    for _ in range(3):
+        alice.creates()
+        admin.creates()
+    board = admin("GET", f"{BOARD}?status=pending&limit=1").json["next_cursor"]
+    mine = admin("GET", "/tasks?status=pending&limit=1").json["next_cursor"]
+    other = Person(claims={"cognito:groups": ["admin"]})
+    assert admin("GET", f"{BOARD}?status=pending&cursor={board}").status == 200
+    for who, path in (
+        (admin, f"{BOARD}?status=done&cursor={board}"),
+        (admin, f"{BOARD}?status=pending&cursor={mine}"),
+        (admin, f"/tasks?status=pending&cursor={board}"),
+        (admin, f"/tasks?cursor={board}"),
+        (other, f"{BOARD}?status=pending&cursor={board}"),
+    ):
+        assert who("GET", path).problem == (400, "invalid-cursor")
+
+
+@pytest.mark.parametrize(
+    "position", ["", "x", "2030-01-01T00:00:00.000Z", f"2030-01-01T00:00:00.000Z#{uuid.uuid4()}", "#" * 60]
+)
+def test_a_forged_cursor_is_refused(admin: Person, position: str) -> None:
+    forged = cursor.seal(position, admin.sub, "board", "pending")
+    assert admin("GET", f"{BOARD}?status=pending&cursor={forged}").problem == (400, "invalid-cursor")
+
+
+def test_an_outage_of_one_shard_is_an_outage(admin: Person, alice: Person) -> None:
+    for number in range(20):
+        alice.creates(str(number))
+    with network(refused("AccessDeniedException")):
+        assert admin("GET", f"{BOARD}?status=pending").problem == (503, "unavailable")
+
+
+def test_shards_that_hang_past_the_deadline_keep_no_later_request_waiting(
+    admin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.5)
+    over = threading.Event()
+
+    def hang(**_: object) -> None:
+        over.wait()
+
+    events: Any = use_fresh_client(monkeypatch).meta.events
+    events.register_first("before-send.dynamodb.Query", hang)
+    try:
+        assert admin("GET", f"{BOARD}?status=pending").problem == (503, "unavailable")
+        events.unregister("before-send.dynamodb.Query", hang)
+        monkeypatch.setattr("chalicelib.middleware.LONGEST", 8)
+        assert admin("GET", f"{BOARD}?status=pending").status == 200
+    finally:
+        over.set()

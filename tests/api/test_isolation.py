@@ -1,0 +1,83 @@
+"""Who gets in where: every route against every caller. What is not listed here turns the test red."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+import pytest
+
+from app import app
+from tests.support import pool
+from tests.support.people import Person
+from tests.support.pool import access_claims, id_claims, machine_claims, token
+from tests.unit.test_tokens import altered, hmac_signed_with_the_public_key
+
+TASK = "/tasks/{task_id}"
+BODIES: dict[str, dict[str, object]] = {
+    "POST /tasks": {"title": "T"},
+    f"PATCH {TASK}": {"title": "new"},
+    "POST /sms": {"to": "+12025550100", "message": "Hello"},
+}
+QUERIES = {"GET /admin/tasks": "?status=pending"}
+
+CALLERS: dict[str, Callable[[Person], str | None]] = {
+    "nobody": lambda _: None,
+    "the owner": lambda owner: str(owner.authorization),
+    "another user": lambda _: token(id_claims()),
+    "an admin": lambda _: token(id_claims() | {"cognito:groups": ["admin"]}),
+    "a machine with the scope": lambda _: token(machine_claims(), "for-access"),
+    "a machine without the scope": lambda _: token(machine_claims(scope="openid"), "for-access"),
+    "a machine that is not listed": lambda _: token(machine_claims("unlisted"), "for-access"),
+    "the owner's access token": lambda owner: token(access_claims(owner.sub), "for-access"),
+    "that with the scope": lambda owner: token(access_claims(owner.sub, scope="task-api/sms"), "for-access"),
+    "the owner by another client": lambda owner: token(id_claims(owner.sub, aud="another")),
+    "the owner in another pool": lambda owner: token(id_claims(owner.sub, iss=pool.ISSUER + "x")),
+    "the owner, expired": lambda owner: token(id_claims(owner.sub, exp=1)),
+    "the owner, altered": lambda _: altered(),
+    "the owner, alg none": lambda owner: jwt.encode(id_claims(owner.sub), "", "none", {"kid": "for-id"}),
+    "the owner, HS256 with the public key": lambda _: hmac_signed_with_the_public_key(),
+    "a machine, expired": lambda _: token(machine_claims(exp=1), "for-access"),
+}
+
+OPENS = {
+    "POST /tasks": {"the owner": 201, "another user": 201, "an admin": 201},
+    "GET /tasks": {"the owner": 200, "another user": 200, "an admin": 200},
+    f"GET {TASK}": {"the owner": 200, "another user": 404, "an admin": 404},
+    f"PATCH {TASK}": {"the owner": 200, "another user": 404, "an admin": 404},
+    f"DELETE {TASK}": {"the owner": 204, "another user": 404, "an admin": 404},
+    "GET /admin/tasks": {"the owner": 403, "another user": 403, "an admin": 200},
+    "POST /sms": {"a machine with the scope": 202},
+    "GET /hello": dict.fromkeys(
+        ["the owner", "another user", "an admin", "the owner's access token", "that with the scope"], 200
+    ),
+    "GET /health": dict.fromkeys(CALLERS, 200),
+    "GET /openapi.json": dict.fromkeys(CALLERS, 200),
+    "GET /docs": dict.fromkeys(CALLERS, 200),
+}
+"""What each route answers to whom; to everybody else it answers 401."""
+
+
+@pytest.mark.parametrize("route", [route for route in OPENS if OPENS[route].keys() != CALLERS.keys()])
+def test_who_is_calling_is_asked_first(route: str) -> None:
+    method, path = route.split()
+    for caller in ("nobody", "the owner, expired", "a machine that is not listed"):
+        answer = Person(CALLERS[caller](Person()))(method, f"{path.format(task_id='x')}?unknown=1", BODIES.get(route))
+        assert answer.problem == (401, "unauthorized"), caller
+
+
+def test_every_route_is_listed() -> None:
+    assert {f"{method} {path}" for path, entries in app.routes.items() for method in entries} == OPENS.keys()
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("route", OPENS)
+def test_who_gets_in(alice: Person, route: str, caller: str) -> None:
+    task: Any = alice.creates()
+    method, path = route.split(" ")
+    who = Person(CALLERS[caller](alice))
+    key = {"Idempotency_Key": f"{route} {caller}".replace(" ", "-")} if route == "POST /sms" else {}
+    answer = who(method, path.replace("{task_id}", task["task_id"]) + QUERIES.get(route, ""), BODIES.get(route), **key)
+    assert answer.status == OPENS[route].get(caller, 401)
+    untouched = alice("GET", f"/tasks/{task['task_id']}")
+    if caller != "the owner" or method not in {"PATCH", "DELETE"}:
+        assert untouched.json == task

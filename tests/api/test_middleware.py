@@ -1,0 +1,247 @@
+"""What every request gets: a deadline, an answer that can be read, one log line that says nothing personal."""
+
+import json
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from app import app
+from chalicelib import aws
+from tests.support import pool
+from tests.support.events import REQUEST_ID, Context, context, event
+from tests.support.network import elsewhere, network, refused
+from tests.support.people import Person, client, path_of
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """Return what was logged since the last look."""
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+class TestTheLogLine:
+    def test_there_is_one_and_it_names_the_route_and_not_the_path(
+        self, alice: Person, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = path_of(alice.creates())
+        capsys.readouterr()
+        answer = alice("GET", path)
+        (line,) = lines(capsys)
+        assert 0 < line.pop("ms") < 60_000
+        assert line == {
+            "request_id": answer.headers["X-Request-Id"],
+            "method": "GET",
+            "route": "/tasks/{task_id}",
+            "status": 200,
+        }
+
+    @pytest.mark.parametrize(("method", "path", "body", "status"), [
+        ("POST", "/tasks", b"{", 400), ("POST", "/tasks", {"secret": 1}, 422), ("GET", "/tasks?cursor=secret", None, 400),
+        ("PUT", "/tasks", None, 405), ("GET", "/tasks/secret", None, 404),
+    ])  # fmt: skip
+    def test_it_repeats_nothing_that_a_client_sent(
+        self, alice: Person, capsys: pytest.CaptureFixture[str], method: str, path: str, body: object, status: int
+    ) -> None:
+        alice(method, path, body)
+        (line,) = lines(capsys)
+        assert line["status"] == status
+        assert line.keys() == {"request_id", "method", "route", "status", "ms"}
+        assert "secret" not in json.dumps(line)
+
+    def test_of_an_outage_it_says_what_aws_said_and_where(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
+        with network(refused("AccessDeniedException")):
+            alice("GET", "/tasks")
+        (line,) = lines(capsys)
+        assert [error["type"] for error in line["errors"]] == [
+            "chalicelib.problems.Unavailable",
+            "botocore.exceptions.ClientError",
+        ]
+        assert line["errors"][1]["code"] == "AccessDeniedException"
+        assert any("table.py:" in frame and frame.endswith(" _query") for frame in line["errors"][0]["frames"])
+        assert "secret text" not in json.dumps(line)
+
+    def test_a_code_that_is_no_code_is_left_out(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
+        with network(refused("carol@example.com")):
+            alice("GET", "/tasks")
+        (line,) = lines(capsys)
+        assert "code" not in line["errors"][1]
+        assert "carol" not in json.dumps(line["errors"])
+
+
+class TestUnexpectedFailures:
+    @pytest.fixture
+    def bug(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Make the listing of tasks fail as only a bug can, with a text that nobody may see."""
+
+        def page(*_: object) -> None:
+            raise LookupError("carol@example.com") from ValueError("top secret")
+
+        monkeypatch.setattr("chalicelib.tasks.page", page)
+
+    @pytest.mark.usefixtures("bug")
+    def test_the_answer_says_nothing_and_the_log_line_where(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
+        answer = alice("GET", "/tasks")
+        assert answer.problem == (500, "internal")
+        assert answer.json.keys() == {"type", "title", "status", "detail", "instance"}
+        (line,) = lines(capsys)
+        assert [error["type"] for error in line["errors"]] == ["builtins.LookupError", "builtins.ValueError"]
+        assert line["errors"][0]["frames"][-1].endswith(" page")
+        assert "carol" not in json.dumps(line)
+        assert "secret" not in json.dumps(line)
+
+    @pytest.mark.usefixtures("bug")
+    def test_nothing_else_is_logged_of_it(
+        self, alice: Person, capfd: pytest.CaptureFixture[str], root_log: list[str]
+    ) -> None:
+        alice("GET", "/tasks")
+        assert len(capfd.readouterr().out.splitlines()) == 1
+        assert capfd.readouterr().err == ""
+        assert root_log == []
+
+    @pytest.fixture
+    def root_log(self) -> Iterator[list[str]]:
+        """Listen as Lambda does: on the root logger."""
+        heard: list[str] = []
+        handler = logging.Handler()
+        handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+        logging.getLogger().addHandler(handler)
+        yield heard
+        logging.getLogger().removeHandler(handler)
+
+    @pytest.mark.usefixtures("bug")
+    def test_the_next_request_knows_nothing_of_it(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
+        alice("GET", "/tasks")
+        alice("PUT", "/tasks")
+        assert "errors" not in lines(capsys)[1]
+
+    @pytest.mark.usefixtures("bug")
+    def test_even_in_debug_mode(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(app, "_debug", True)
+        assert b"secret" not in alice("GET", "/tasks").body
+
+    def test_an_event_that_chalice_stumbles_over_is_a_problem_too(self, capsys: pytest.CaptureFixture[str]) -> None:
+        answer = app(event(path="/tasks/{task_id}", pathParameters={}), Context())
+        assert answer["statusCode"] == 500
+        assert json.loads(answer["body"])["type"] == "urn:problem:internal"
+        assert answer["headers"]["Access-Control-Allow-Origin"] == "http://localhost:3000"
+        assert lines(capsys)[0]["errors"][0]["type"] == "builtins.KeyError"
+
+    def test_a_type_that_chalice_itself_refuses_is_a_problem_too(
+        self, alice: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(app.routes["/tasks"]["POST"], "content_types", ["application/json"])
+        assert alice("POST", "/tasks", b"x", Content_Type="text/plain").problem == (415, "unsupported-media-type")
+
+    def test_an_event_that_is_no_request_is_refused(self) -> None:
+        assert app({"source": "aws.events"}, Context())["statusCode"] == 500
+
+
+class TestTheDeadline:
+    @staticmethod
+    def hanging(_request: object) -> None:
+        time.sleep(30)
+
+    @staticmethod
+    def dripping(_request: object) -> None:
+        for _ in range(3000):
+            time.sleep(0.01)
+
+    @pytest.mark.parametrize("peer", [hanging, dripping])
+    def test_a_peer_that_never_ends_is_cut_off_and_the_next_request_works(
+        self, in_lambda: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], peer: Callable[[object], None]
+    ) -> None:
+        del in_lambda
+        claims = pool.id_claims()
+        with network(peer) as attempts:
+            answer = app(event(claims=claims), Context(milliseconds=1500))
+        assert attempts == ["Query"]
+        assert answer["statusCode"] == 503
+        assert answer["headers"]["Retry-After"] == "1"
+        (line,) = lines(capsys)
+        assert line["errors"][0]["type"] == "chalicelib.deadline.DeadlineReached"
+        assert app(event(claims=claims), Context())["statusCode"] == 200
+
+    def test_the_server_for_laptops_answers_in_time_from_its_threads_too(
+        self, alice: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.2)
+        over = threading.Event()
+
+        def hanging(_request: object) -> None:
+            over.wait()
+            raise LookupError
+
+        with network(hanging):
+            answer = elsewhere(lambda: alice("GET", "/tasks"))
+            over.set()
+        assert answer.problem == (503, "unavailable")
+
+    @pytest.mark.parametrize("milliseconds", [501, 500, 499, 1, 0, -5])
+    def test_too_little_time_is_no_time(self, in_lambda: pytest.MonkeyPatch, milliseconds: int) -> None:
+        del in_lambda
+        with network(self.hanging):
+            answer = app(event(claims=pool.id_claims()), Context(milliseconds))
+        assert answer["statusCode"] == 503
+        assert answer["headers"]["Retry-After"] == "1"
+
+    def test_no_request_may_take_longer_than_the_longest(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.2)
+        with network(self.hanging):
+            assert alice("GET", "/tasks").problem == (503, "unavailable")
+
+
+class TestBehindTheGateway:
+    def test_location_has_the_stage(self, in_lambda: pytest.MonkeyPatch) -> None:
+        del in_lambda
+        answer = app(event("POST", claims=pool.id_claims(), body='{"title": "T"}'), Context())
+        assert answer["headers"]["Location"] == f"/prod/tasks/{json.loads(answer['body'])['task_id']}"
+
+    def test_a_body_that_came_as_base64_is_read(self, in_lambda: pytest.MonkeyPatch) -> None:
+        del in_lambda
+        body: Any = {"body": "eyJ0aXRsZSI6ICJUIn0=", "isBase64Encoded": True}
+        assert app(event("POST", claims=pool.id_claims(), **body), Context())["statusCode"] == 201
+
+    @pytest.mark.parametrize(("names", "status"), [(['"7"', '"1"'], 200), (['"7"', '"8"'], 412)])
+    def test_a_header_on_several_lines_is_one_list(
+        self, in_lambda: pytest.MonkeyPatch, names: list[str], status: int
+    ) -> None:
+        del in_lambda
+        claims = pool.id_claims()
+        task = json.loads(app(event("POST", claims=claims, body='{"title": "T"}'), Context())["body"])
+        route = "/tasks/{task_id}"
+        changed = event(
+            "PATCH",
+            route,
+            claims,
+            '{"title": "U"}',
+            headers={"If-Match": names[-1]},
+            multiValueHeaders={"If-Match": names},
+            pathParameters={"task_id": task["task_id"]},
+            requestContext=context("PATCH", route, {"claims": claims}, requestId="another"),
+        )
+        assert app(changed, Context())["statusCode"] == status
+
+    def test_two_keys_are_none(self, in_lambda: pytest.MonkeyPatch) -> None:
+        del in_lambda
+        headers: Any = {"headers": {"idempotency-key": "b"}, "multiValueHeaders": {"idempotency-key": ["a", "b"]}}
+        answer = app(event("POST", claims=pool.id_claims(), body='{"title": "T"}', **headers), Context())
+        assert json.loads(answer["body"])["type"] == "urn:problem:malformed"
+
+    def test_an_id_that_no_client_can_choose_signs_what_is_written(self, in_lambda: pytest.MonkeyPatch) -> None:
+        del in_lambda
+        claims = pool.id_claims()
+        task = json.loads(app(event("POST", claims=claims, body='{"title": "T"}'), Context())["body"])
+        key = {"PK": {"S": f"USER#{claims['sub']}"}, "SK": {"S": f"TASK#{task['task_id']}"}}
+        write = aws.dynamodb.get_item(TableName="task-api-test", Key=key)["Item"]["write"]["S"]
+        assert str(uuid.UUID(write)) != REQUEST_ID
+
+
+def test_the_test_client_stands_for_the_laptop() -> None:
+    assert (
+        "apiId" not in client.http._local_gateway.event_converter.create_lambda_event("GET", "/tasks", {})["requestContext"]
+    )
+    assert context()["apiId"]

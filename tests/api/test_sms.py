@@ -1,0 +1,497 @@
+"""/sms: never twice, never without limit, and only for machines."""
+
+import itertools
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
+from moto.sns.models import sns_backends
+from msgspec import structs
+
+from chalicelib import aws
+from chalicelib.config import settings
+from chalicelib.text import country, parts
+from tests.conftest import TABLE
+from tests.support import pool
+from tests.support.network import answered, lost_after, lost_before, network, refused, use_fresh_client
+from tests.support.people import Answer, Person
+from tests.support.pool import access_claims, id_claims, machine_claims, token
+
+REFUSAL = b"<ErrorResponse><Error><Code>InvalidParameter</Code></Error></ErrorResponse>"
+UNKNOWN = {"message_id": None, "status": "unknown"}
+UNAVAILABLE = (503, "unavailable")
+_numbers = itertools.count()
+_days = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _a_minute_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop the clock, ten seconds into a minute of a day that no other test has counted in; retry at once."""
+    now = time.time() // 86400 * 86400 + 43210 + next(_days) * 86400
+    monkeypatch.setattr("chalicelib.sms.time.time", lambda: now)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    use_fresh_client(monkeypatch)
+
+
+def sent() -> list[tuple[str, str]]:
+    """Return all texts that went out, in order: number and message."""
+    messages = sns_backends["123456789012"][settings.region].sms_messages
+    return [(number, text) for number, text in messages.values()]
+
+
+def text(to: str = "", message: str = "Hello") -> dict[str, str]:
+    """Return a body; to a number of its own if none is named."""
+    return {"to": to or f"+1202555{next(_numbers):04d}", "message": message}
+
+
+def send(machine: Person, body: object, key: str = "") -> Answer:
+    return machine("POST", "/sms", body, Idempotency_Key=key or f"key-{next(_numbers)}")
+
+
+@pytest.fixture
+def outbox() -> Iterator[list[tuple[str, str]]]:
+    """Give what a test sends, and see that it is nothing else."""
+    before = len(sent())
+    mine: list[tuple[str, str]] = []
+    yield mine
+    assert sent()[before:] == mine
+
+
+class TestSending:
+    def test_a_text_goes_out_once_and_the_answer_says_as_what(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
+        body = text(message="Line one\nLine two")
+        answer = send(machine, body, "k")
+        assert answer.status == 202
+        assert list(answer.json) == ["message_id", "status"]
+        assert answer.json["status"] == "sent"
+        assert "Idempotency-Replayed" not in answer.headers
+        again = send(machine, dict(reversed(body.items())), '"k"')
+        assert (again.status, again.body, again.headers["Idempotency-Replayed"]) == (202, answer.body, "true")
+        outbox.append((body["to"], body["message"]))
+
+    def test_sender_kind_and_price_come_from_the_stage(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
+        asked: list[Any] = []
+        cast("Any", aws.sns).meta.events.register(
+            "provide-client-params.sns.Publish", lambda params, **_: asked.append(params)
+        )
+        body = text()
+        send(machine, body)
+        assert {name: value["StringValue"] for name, value in asked[0]["MessageAttributes"].items()} == {
+            "AWS.SNS.SMS.SMSType": "Transactional",
+            "AWS.SNS.SMS.MaxPrice": "0.10",
+            "AWS.SNS.SMS.SenderID": "Tasks",
+        }
+        assert asked[0].keys() == {"PhoneNumber", "Message", "MessageAttributes"}
+        outbox.append((body["to"], "Hello"))
+
+    def test_it_goes_out_on_a_connection_of_its_own(self, machine: Person) -> None:
+        asked: list[object] = []
+        with network(lambda request: asked.append(request.headers["Connection"]), client=aws.sns):
+            send(machine, text())
+        assert asked == ["close"]
+
+    def test_an_empty_sender_is_none(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[Any] = []
+        monkeypatch.setattr("chalicelib.sms.settings", structs.replace(settings, sms_sender_id=""))
+        cast("Any", aws.sns).meta.events.register(
+            "provide-client-params.sns.Publish", lambda params, **_: asked.append(params)
+        )
+        send(machine, text())
+        assert "AWS.SNS.SMS.SenderID" not in asked[0]["MessageAttributes"]
+
+    @pytest.mark.parametrize("to", [
+        "12025550100", "+0123456789", "+12025550100 ", "+1 202 555 0100", "+1202555010a", "+", "+123456", "+1234567890123456", "",
+        "arn:aws:sns:eu-central-1:1:topic", "+12025550100,+12025550101", "+\u0661\u0662\u0660\u0662\u0665\u0665\u0665\u0660\u0661\u0660\u0660",
+        "+12025550100\n", "+18765550100", "+15555550100", "+9990000000", "+4402079460000", "+112025550100", "+883510000000000", "+5511987654321", "+447700900123", None, 5, ["+12025550100"],
+    ])  # fmt: skip
+    def test_whom_it_may_not_go_to(self, machine: Person, outbox: list[tuple[str, str]], to: object) -> None:
+        answer = send(machine, {"to": to, "message": "Hello"})
+        assert answer.problem == (422, "validation")
+        assert [error["pointer"] for error in answer.json["errors"]] == ["/to"]
+        assert outbox == []
+
+    @pytest.mark.parametrize(
+        "message", ["", "  \n", "a\tb", "a\r\n", "\x00", "\x1b[31m", "\ud800", "x" * 613, "ж" * 269, "x" * 1601, None, 5]
+    )
+    def test_what_it_may_not_say(self, machine: Person, outbox: list[tuple[str, str]], message: object) -> None:
+        answer = send(machine, {"to": "+12025550100", "message": message})
+        assert answer.problem == (422, "validation")
+        assert [error["pointer"] for error in answer.json["errors"]] == ["/message"]
+        assert outbox == []
+
+    @pytest.mark.parametrize("message", ["x" * 612, "€" * 304, "ж" * 268, "😀" * 132])
+    def test_four_parts_are_sent(self, machine: Person, message: str) -> None:
+        assert send(machine, text(message=message)).status == 202
+
+    def test_other_members_are_refused(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
+        for member in ("sender_id", "type", "max_price", "topic"):
+            assert send(machine, text() | {member: "x"}).problem == (422, "validation")
+        assert outbox == []
+
+    def test_no_country_means_nowhere(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("chalicelib.sms.settings", structs.replace(settings, sms_countries=""))
+        for to in ("+12025550100", "+15555550100"):
+            assert send(machine, text(to)).problem == (422, "validation")
+
+    def test_a_key_is_required(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
+        assert machine("POST", "/sms", text()).problem == (400, "idempotency-key-required")
+        assert machine("POST", "/sms", text(), Idempotency_Key="a b").problem == (400, "malformed")
+        assert outbox == []
+
+
+class TestWho:
+    @pytest.mark.parametrize("claims", [
+        {}, {"scope": "task-api/sms openid"}, {"scope": "openid task-api/sms"},
+    ])  # fmt: skip
+    def test_a_machine_of_the_stage_with_the_scope(self, claims: dict[str, Any]) -> None:
+        assert send(Person(token(machine_claims(**claims), "for-access")), {"to": 1}).status == 422
+
+    @pytest.mark.parametrize("made", [
+        lambda: "", lambda: token(id_claims()), lambda: token(access_claims(), "for-access"),
+        lambda: token(access_claims(scope="task-api/sms"), "for-access"), lambda: token(machine_claims("unlisted"), "for-access"),
+        lambda: token(machine_claims(client_id=""), "for-access"), lambda: token(machine_claims(client_id=None), "for-access"),
+        lambda: token(machine_claims(client_id=f"another,{pool.MACHINE_CLIENT}"), "for-access"),
+        lambda: token(machine_claims(client_id=["another"]), "for-access"), lambda: token(machine_claims(token_use="id"), "for-access"),
+        lambda: token(machine_claims(scope=None), "for-access"), lambda: token(machine_claims(scope=""), "for-access"),
+        lambda: token(machine_claims(scope="task-api/sms2"), "for-access"), lambda: token(machine_claims(scope="x-task-api/sms"), "for-access"),
+        lambda: token(machine_claims(scope="TASK-API/SMS"), "for-access"), lambda: token(machine_claims(exp=1), "for-access"),
+        lambda: token(machine_claims(scope=["task-api/sms"]), "for-access"), lambda: token(machine_claims(iss="https://x"), "for-access"),
+    ])  # fmt: skip
+    def test_nobody_else(self, made: Callable[[], str], outbox: list[tuple[str, str]]) -> None:
+        assert send(Person(made()), text()).problem == (401, "unauthorized")
+        assert outbox == []
+
+    def test_a_machine_sees_no_tasks(self, machine: Person) -> None:
+        assert machine("GET", "/tasks").problem == (401, "unauthorized")
+        assert machine("GET", "/admin/tasks?status=done").problem == (401, "unauthorized")
+
+
+class TestLimits:
+    def test_five_texts_of_a_client_in_a_minute(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert [send(machine, text()).status for _ in range(5)] == [202] * 5
+        answer = send(machine, text(), "k")
+        assert answer.problem == (429, "too-many-requests")
+        assert answer.headers["Retry-After"] == "50"  # ten seconds of the minute are over
+        later = time.time() + 50
+        monkeypatch.setattr("chalicelib.sms.time.time", lambda: later)
+        again = send(machine, text(), "k2")
+        assert again.status == 202
+
+    def test_three_texts_to_a_number_in_an_hour_from_whomever(self, machine: Person) -> None:
+        to = text()["to"]
+        other = Person(token(machine_claims("another"), "for-access"))
+        assert [send(who, text(to)).status for who in (machine, other, machine)] == [202] * 3
+        answer = send(other, text(to))
+        assert answer.problem == (429, "too-many-requests")
+        assert int(answer.headers["Retry-After"]) == 3600 - 43210 % 3600
+        assert send(other, text()).status == 202
+
+    def test_all_parts_of_a_day(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("chalicelib.sms.settings", structs.replace(settings, sms_parts_per_day=3))
+        two = "x" * 161
+        assert send(machine, text(message="x" * 460)).problem == (429, "too-many-requests")
+        assert send(machine, text(message=two)).status == 202
+        assert send(machine, text(message=two)).problem == (429, "too-many-requests")
+        answer = send(machine, text())
+        assert answer.status == 202
+        assert send(machine, text()).headers["Retry-After"] == str(86400 - 43210)
+
+    def test_what_is_refused_counts_against_nothing_and_keeps_its_key(
+        self, machine: Person, outbox: list[tuple[str, str]]
+    ) -> None:
+        to = text()["to"]
+        for _ in range(9):
+            assert send(machine, text(to, message="")).status == 422
+        three = [text(to) for _ in range(3)]
+        assert [send(machine, body).status for body in three] == [202] * 3
+        assert [send(machine, text(to), "k").status for _ in range(9)] == [429] * 9
+        two = [text(), text()]
+        assert [send(machine, two[0], "k").status, send(machine, two[1]).status] == [202, 202]
+        outbox += [(body["to"], body["message"]) for body in three + two]
+
+    @pytest.mark.parametrize("stricter", [
+        {"sms_countries": "GB"}, {"sms_max_parts": 0}, {"sms_per_client_and_minute": 0}, {"sms_per_number_and_hour": 0}, {"sms_parts_per_day": 0},
+    ])  # fmt: skip
+    def test_what_was_sent_is_told_again_though_the_stage_has_become_stricter(
+        self, machine: Person, monkeypatch: pytest.MonkeyPatch, stricter: dict[str, Any]
+    ) -> None:
+        body = text()
+        first = send(machine, body, "k")
+        monkeypatch.setattr("chalicelib.sms.settings", structs.replace(settings, **stricter))
+        again = send(machine, body, "k")
+        assert (again.status, again.body, again.headers["Idempotency-Replayed"]) == (202, first.body, "true")
+        assert send(machine, text(), "another").status in {422, 429}
+        a_day_later = time.time() + 86401
+        monkeypatch.setattr("chalicelib.sms.time.time", lambda: a_day_later)
+        assert send(machine, body, "k").status in {422, 429}
+
+    def test_the_same_call_again_counts_once(self, machine: Person) -> None:
+        body = text()
+        assert [send(machine, body, "k").status for _ in range(9)] == [202] * 9
+        assert [send(machine, text()).status for _ in range(5)] == [202] * 4 + [429]
+
+
+class TestSameKey:
+    def test_another_body_is_refused(self, machine: Person) -> None:
+        send(machine, text("+12025550100"), "k")
+        assert send(machine, text("+12025550101"), "k").problem == (422, "idempotency-key-reused")
+
+    def test_keys_of_one_machine_mean_nothing_to_another(self, machine: Person) -> None:
+        other = Person(token(machine_claims("another"), "for-access"))
+        first, second = send(machine, text("+12025550123"), "same"), send(other, text("+12025550124"), "same")
+        assert first.json["message_id"] != second.json["message_id"]
+
+    def test_while_the_first_may_be_running_the_second_waits_and_then_nobody_knows(
+        self, machine: Person, outbox: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        body = text()
+
+        def dies(_request: object) -> None:
+            raise SystemExit  # as a function does that is stopped
+
+        with network(dies, client=aws.sns), pytest.raises(SystemExit):
+            send(machine, body, "k")
+        assert send(machine, body, "k").problem == (409, "conflict")
+        later = time.time() + 11
+        monkeypatch.setattr("chalicelib.sms.time.time", lambda: later)
+        answer = send(machine, body, "k")
+        assert (answer.status, answer.json, answer.headers["Idempotency-Replayed"]) == (202, UNKNOWN, "true")
+        assert outbox == []
+
+
+LOST = {
+    "the answer is lost": ReadTimeoutError(endpoint_url="x"),
+    "the connection is closed": ConnectionClosedError(endpoint_url="x"),
+}
+GARBLED = {
+    "a page": answered(200, b"<html>hello</html>"),
+    "nothing": answered(200, b""),
+    "half an answer": answered(200, b"<PublishResponse><PublishResult><Mess"),
+    "a blank id": answered(
+        200, b"<PublishResponse><PublishResult><MessageId> </MessageId></PublishResult></PublishResponse>"
+    ),
+    "a page with status 400": answered(400, b"<html>x</html>"),
+    "a refusal without a code": answered(403, b"<ErrorResponse><Error><Message>x</Message></Error></ErrorResponse>"),
+    "no id": answered(200, b"<PublishResponse><PublishResult></PublishResult></PublishResponse>"),
+    "500": answered(500, b"<ErrorResponse><Error><Code>InternalError</Code></Error></ErrorResponse>"),
+    "503": answered(503, b"busy"),
+}
+
+
+class TestWhatSnsSays:
+    def test_a_fault_of_ours_that_sends_nothing_is_not_said_to_be_unknown(
+        self, machine: Person, monkeypatch: pytest.MonkeyPatch, outbox: list[tuple[str, str]]
+    ) -> None:
+        body = text()
+        with monkeypatch.context() as broken:
+            broken.setattr(
+                "chalicelib.sms.settings", structs.replace(settings, sms_max_price=1)
+            )  # which boto3 takes for no text
+            assert send(machine, body, "k").problem == (500, "internal")
+        assert send(machine, body, "k").json["status"] == "sent"
+        outbox.append((body["to"], body["message"]))
+
+    @pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
+    def test_lost_is_unknown_and_never_sent_again(
+        self, machine: Person, outbox: list[tuple[str, str]], fault: Exception
+    ) -> None:
+        body = text()
+        with network(lost_after(error=fault), client=aws.sns) as attempts:
+            answer = send(machine, body, "k")
+            again = send(machine, body, "k")
+        assert attempts == ["Publish"]
+        assert (answer.status, answer.json) == (again.status, again.json) == (202, UNKNOWN)
+        outbox.append((body["to"], body["message"]))
+
+    @pytest.mark.parametrize("fault", GARBLED.values(), ids=GARBLED.keys())
+    def test_garbled_is_unknown_and_never_sent_again(
+        self, machine: Person, outbox: list[tuple[str, str]], fault: Any
+    ) -> None:
+        body = text()
+        with network(fault, client=aws.sns) as attempts:
+            answer = send(machine, body, "k")
+            again = send(machine, body, "k")
+        assert attempts == ["Publish"]
+        assert (answer.status, answer.json) == (again.status, again.json) == (202, UNKNOWN)
+        assert outbox == []
+
+    @pytest.mark.parametrize(("status", "code", "problem"), [
+        (400, "InvalidParameter", (422, "validation")), (400, "InvalidParameterValue", (422, "validation")),
+        (403, "AuthorizationError", UNAVAILABLE), (429, "Throttled", UNAVAILABLE), (400, "Throttling", UNAVAILABLE),
+        (403, "InvalidClientTokenId", UNAVAILABLE), (404, "NotFound", UNAVAILABLE),
+    ])  # fmt: skip
+    def test_a_refusal_gives_key_and_limits_back(
+        self, machine: Person, outbox: list[tuple[str, str]], status: int, code: str, problem: tuple[int, str]
+    ) -> None:
+        body = text()
+        refusal = f"<ErrorResponse><Error><Code>{code}</Code><Message>{body['to']} is bad</Message></Error></ErrorResponse>"
+        with network(*[answered(status, refusal.encode())] * 9, client=aws.sns) as attempts:
+            for _ in range(9):
+                answer = send(machine, body, "k")
+                assert answer.problem == problem
+                assert body["to"].encode() not in answer.body
+        assert len(attempts) == 9
+        assert send(machine, body, "k").json["status"] == "sent"
+        outbox.append((body["to"], body["message"]))
+
+    @pytest.mark.parametrize("error", [
+        EndpointConnectionError(endpoint_url="x"), ConnectTimeoutError(endpoint_url="x"), NoCredentialsError(),
+        CredentialRetrievalError(provider="x", error_msg="x"),
+    ])  # fmt: skip
+    def test_what_never_left_gives_key_and_limits_back(
+        self, machine: Person, outbox: list[tuple[str, str]], error: Exception
+    ) -> None:
+        body = text()
+
+        def unreachable(_request: object) -> None:
+            raise error
+
+        with network(unreachable, client=aws.sns) as attempts:
+            assert send(machine, body, "k").problem == UNAVAILABLE
+        assert attempts == ["Publish"]
+        assert send(machine, body, "k").json["status"] == "sent"
+        outbox.append((body["to"], body["message"]))
+
+    def test_a_peer_that_hangs_is_unknown_in_time(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
+        def hangs_until_the_deadline(_request: object) -> None:
+            signal.raise_signal(signal.SIGALRM)
+
+        with network(hangs_until_the_deadline, client=aws.sns):
+            answer = send(machine, text(), "k")
+        assert (answer.status, answer.json) == (202, UNKNOWN)
+        assert outbox == []
+
+
+class TestTheLog:
+    def test_it_tells_what_became_of_a_text(self, machine: Person, capsys: pytest.CaptureFixture[str]) -> None:
+        send(machine, text())
+        with network(answered(500, b""), client=aws.sns):
+            send(machine, text())
+        machine("GET", "/health")
+        told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [line.get("outcome") for line in told] == ["sent", "unknown", None]
+
+
+class TestWhatDynamoDbSays:
+    @pytest.mark.parametrize("fault", [refused("ThrottlingException"), refused("InternalServerError", 500), lost_before])
+    def test_without_a_reservation_nothing_is_sent(self, machine: Person, outbox: list[tuple[str, str]], fault: Any) -> None:
+        with network(*[fault] * 3):
+            assert send(machine, text(), "k").problem == UNAVAILABLE
+        assert outbox == []
+
+    def test_a_reservation_whose_answer_was_lost_is_found_again(
+        self, machine: Person, outbox: list[tuple[str, str]]
+    ) -> None:
+        body = text()
+        with network(lost_after()):
+            assert send(machine, body, "k").json["status"] == "sent"
+        assert [send(machine, text()).status for _ in range(5)] == [202] * 4 + [429]
+        outbox += sent()[-5:]
+        assert outbox[0] == (body["to"], body["message"])
+
+    def test_an_outcome_that_cannot_be_recorded_is_unknown_today_as_tomorrow(
+        self, machine: Person, outbox: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        body = text()
+        with network(lambda _: None, *[lost_before] * 3) as attempts:
+            answer = send(machine, body, "k")
+        assert attempts == ["TransactWriteItems"] * 4
+        assert (answer.status, answer.json) == (202, UNKNOWN)
+        later = time.time() + 11
+        monkeypatch.setattr("chalicelib.sms.time.time", lambda: later)
+        assert send(machine, body, "k").json == UNKNOWN
+        outbox.append((body["to"], body["message"]))
+
+    def test_a_record_that_is_gone_is_no_reason_to_fail(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
+        body = text()
+        gone = refused("TransactionCanceledException", CancellationReasons='[{"Code": "ConditionalCheckFailed"}]')
+        with network(lambda _: None, gone):
+            assert send(machine, body, "k").json == UNKNOWN
+        outbox.append((body["to"], body["message"]))
+
+    def test_a_record_that_another_call_looks_at_is_written_in_the_end(
+        self, machine: Person, outbox: list[tuple[str, str]]
+    ) -> None:
+        body = text()
+        conflict = refused("TransactionCanceledException", CancellationReasons='[{"Code": "TransactionConflict"}]')
+        with network(lambda _: None, *[conflict] * 4) as attempts:
+            assert send(machine, body, "k").json["status"] == "sent"
+        assert len(attempts) == 6
+        assert send(machine, body, "k").json["status"] == "sent"
+        outbox.append((body["to"], body["message"]))
+
+    def test_a_limit_is_not_blamed_while_the_record_cannot_be_seen(self, machine: Person) -> None:
+        body = text()
+        first = send(machine, body, "k")
+        codes = '[{"Code": "TransactionConflict"}, {"Code": "ConditionalCheckFailed"}, {"Code": "None"}, {"Code": "None"}]'
+        with network(refused("TransactionCanceledException", CancellationReasons=codes)):
+            assert send(machine, body, "k").body == first.body
+
+    @pytest.mark.parametrize("reason", ["ThrottlingError", "ProvisionedThroughputExceeded"])
+    def test_nor_while_the_record_is_throttled(self, machine: Person, reason: str) -> None:
+        codes = json.dumps([{"Code": code} for code in (reason, "ConditionalCheckFailed", "None", "None")])
+        with network(refused("TransactionCanceledException", CancellationReasons=codes)):
+            assert send(machine, text()).problem == UNAVAILABLE
+
+    def test_key_and_limits_are_given_back_at_once_so_that_no_half_can_be_lost(
+        self, machine: Person, outbox: list[tuple[str, str]]
+    ) -> None:
+        with network(answered(400, REFUSAL), client=aws.sns), network() as attempts:
+            assert send(machine, text(), "k").problem == (422, "validation")
+        assert attempts == ["TransactWriteItems"] * 2
+        assert outbox == []
+
+    def test_a_refusal_stays_one_though_it_cannot_be_given_back(
+        self, machine: Person, outbox: list[tuple[str, str]]
+    ) -> None:
+        with network(answered(400, REFUSAL), client=aws.sns), network(lambda _: None, *[lost_before] * 3):
+            assert send(machine, text(), "k").problem == (422, "validation")
+        assert outbox == []
+
+    @pytest.mark.parametrize(("reasons", "problem"), [
+        ("TransactionConflict None None None", (409, "conflict")), ("None None TransactionConflict None", UNAVAILABLE),
+    ])  # fmt: skip
+    def test_a_conflict_that_goes_on(
+        self, machine: Person, outbox: list[tuple[str, str]], reasons: str, problem: tuple[int, str]
+    ) -> None:
+        codes = json.dumps([{"Code": code} for code in reasons.split()])
+        with network(*[refused("TransactionCanceledException", CancellationReasons=codes)] * 5) as attempts:
+            assert send(machine, text(), "k").problem == problem
+        assert len(attempts) == 5
+        assert outbox == []
+
+
+def test_neither_number_nor_message_is_kept(machine: Person) -> None:
+    body = text(message="private words")
+    send(machine, body)
+    kept = json.dumps(cast("Any", aws.dynamodb).scan(TableName=TABLE)["Items"])
+    assert body["to"] not in kept
+    assert "private words" not in kept
+
+
+@pytest.mark.parametrize(("number", "expected"), [
+    ("+12025550100", "US"), ("+18765550100", "JM"), ("+442079460000", "GB"), ("+5511987654321", "BR"), ("+15555550100", None), ("+9990000000", None), ("+2100000000", None), ("+4402079460000", None), ("+112025550100", None),
+    ("+4915112345678", "DE"), ("+49112000", None), ("+491511234560000", None),
+])  # fmt: skip
+def test_a_country_follows_from_the_numbering_plan(number: str, expected: str | None) -> None:
+    assert country(number) == expected
+
+
+@pytest.mark.parametrize(("message", "expected"), [
+    ("a", 1), ("a" * 160, 1), ("a" * 161, 2), ("a" * 306, 2), ("a" * 307, 3), ("€" * 80, 1), ("€" * 81, 2), ("^{}[]~|\\" * 10, 1),
+    ("a" * 152 + "€" + "a" * 152, 3), ("a" * 151 + "€" + "a" * 153, 2), ("ç" * 70, 1), ("ç" * 71, 2), ("ж" * 134, 2), ("ж" * 135, 3),
+    ("😀" * 35, 1), ("😀" * 36, 2), ("ж" + "😀" * 66, 2), ("😀" * 67, 3), ("Çé\nà", 1), ("`", 1), ("a" * 159 + "`", 3),
+])  # fmt: skip
+def test_parts_are_counted_as_they_are_paid(message: str, expected: int) -> None:
+    assert parts(message) == expected

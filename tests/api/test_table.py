@@ -1,0 +1,371 @@
+"""What is written and what is answered when the network is not kind."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import ParamValidationError
+
+from chalicelib import aws, cursor
+from tests.conftest import TABLE
+from tests.support.network import Fault, answered, elsewhere, lost_after, lost_before, network, refused, use_fresh_client
+from tests.support.people import Answer, Person, path_of
+
+UNAVAILABLE = (503, "unavailable")
+CONFLICT = refused("TransactionCanceledException", CancellationReasons='[{"Code": "None"}, {"Code": "TransactionConflict"}]')
+
+OPERATIONS: dict[str, Callable[[Person, str], Answer]] = {
+    "create": lambda person, _: person("POST", "/tasks", {"title": "new"}),
+    "create once": lambda person, _: person("POST", "/tasks", {"title": "new"}, Idempotency_Key="k"),
+    "read": lambda person, path: person("GET", path),
+    "list": lambda person, _: person("GET", "/tasks"),
+    "list by status": lambda person, _: person("GET", "/tasks?status=pending"),
+    "change": lambda person, path: person("PATCH", path, {"title": "new"}),
+    "change this version": lambda person, path: person("PATCH", path, {"title": "new"}, If_Match='"1"'),
+    "change nothing": lambda person, path: person("PATCH", path, {}),
+    "remove": lambda person, path: person("DELETE", path),
+    "remove this version": lambda person, path: person("DELETE", path, If_Match='"1"'),
+}
+WRITES = [name for name in OPERATIONS if "list" not in name and name not in {"read", "change nothing"}]
+
+OUTAGES: dict[str, Fault] = {
+    "requests lost": lost_before,
+    "500": refused("InternalServerError", 500),
+    "503 that is a page": answered(503, b"<html>busy</html>"),
+    "throttled": refused("ProvisionedThroughputExceededException"),
+    "throttled otherwise": refused("ThrottlingException"),
+    "credentials refused": refused("UnrecognizedClientException"),
+    "access refused": refused("AccessDeniedException"),
+    "no such table": refused("ResourceNotFoundException"),
+    "not valid": refused("ValidationException"),
+    "a page with status 200": answered(200, b"<html>welcome</html>"),
+    "nothing with status 200": answered(200, b""),
+    "half an answer": answered(200, b'{"Item": {"PK"'),
+    "another's JSON": answered(200, b'{"hello": "world"}'),
+    "a list": answered(200, b"[]"),
+    "bytes that are no text": answered(200, b"\xff\xfe\x00"),
+    "a page with status 400": answered(400, b"<html>bad</html>"),
+    "a transaction canceled for capacity": refused(
+        "TransactionCanceledException", CancellationReasons='[{"Code": "ThrottlingError"}, {"Code": "None"}]'
+    ),
+    "a transaction refused for a record that is not shown": refused(
+        "TransactionCanceledException", CancellationReasons='[{"Code": "ConditionalCheckFailed"}, {"Code": "None"}]'
+    ),
+    "a transaction canceled without a reason": refused("TransactionCanceledException"),
+}
+
+
+def rows_of(person: Person) -> list[dict[str, Any]]:
+    """Return the rows of a person."""
+    query = {"KeyConditionExpression": "PK = :pk", "ExpressionAttributeValues": {":pk": {"S": f"USER#{person.sub}"}}}
+    rows: list[dict[str, Any]] = cast("Any", aws.dynamodb).query(TableName=TABLE, ConsistentRead=True, **query)["Items"]
+    return rows
+
+
+@pytest.fixture(autouse=True)
+def _fresh_client_that_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry at once, with a client whose quota of retries no earlier test has used up."""
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    use_fresh_client(monkeypatch)
+
+
+@pytest.mark.parametrize(("operation", "outage"), [
+    (operation, outage) for operation in OPERATIONS for outage in OUTAGES if "transaction" not in outage or operation == "create once"
+])  # fmt: skip
+def test_what_is_no_outcome_is_unavailable_and_changes_nothing(alice: Person, operation: str, outage: str) -> None:
+    path = path_of(alice.creates())
+    before = rows_of(alice)
+    with network(*[OUTAGES[outage]] * 3) as attempts:
+        answer = OPERATIONS[operation](alice, path)
+    assert answer.problem == UNAVAILABLE
+    assert answer.headers["Retry-After"] == "1"
+    assert b"secret" not in answer.body
+    assert len(attempts) <= 3
+    assert rows_of(alice) == before
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("outage", ["requests lost", "500", "503 that is a page", "throttled"])
+def test_three_attempts_are_made(alice: Person, operation: str, outage: str) -> None:
+    path = path_of(alice.creates())
+    with network(*[OUTAGES[outage]] * 2) as attempts:
+        assert OPERATIONS[operation](alice, path).status in {200, 201, 204}
+    assert len(attempts) == 3
+    with network(*[OUTAGES[outage]] * 9) as attempts:
+        assert OPERATIONS[operation](alice, path).problem == UNAVAILABLE
+    assert len(attempts) == 3
+
+
+class TestLostAnswers:
+    @pytest.mark.parametrize("operation", WRITES)
+    @pytest.mark.parametrize("losses", [1, 2])
+    def test_a_write_whose_answer_was_lost_is_made_once_and_reported(
+        self, alice: Person, operation: str, losses: int
+    ) -> None:
+        task = alice.creates()
+        with network(*[lost_after()] * losses):
+            answer = OPERATIONS[operation](alice, path_of(task))
+        tasks = [task for page in alice.pages("/tasks") for task in page]
+        if operation.startswith("create"):
+            assert answer.status == 201
+            assert "Idempotency-Replayed" not in answer.headers
+            assert tasks == [answer.json, task]
+        elif operation.startswith("change"):
+            assert (answer.status, answer.json["version"], answer.json["title"]) == (200, 2, "new")
+            assert tasks == [answer.json]
+        else:
+            assert answer.status == 204
+            assert tasks == []
+
+    def test_a_create_that_nobody_heard_of_is_found_again_by_its_key(self, alice: Person) -> None:
+        with network(*[lost_after()] * 3):
+            assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").problem == UNAVAILABLE
+        again = alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k")
+        assert (again.status, again.headers["Idempotency-Replayed"]) == (201, "true")
+        assert alice.pages("/tasks") == [[again.json]]
+
+    @pytest.mark.parametrize("tag", [{}, {"If_Match": "*"}, {"If_Match": '"1"'}, {"If_Match": '"1", "3"'}])
+    @pytest.mark.parametrize("change", [{"title": "mine"}, {"status": "done"}, {"due_at": "2030-01-01T00:00:00Z"}])
+    def test_a_change_is_never_made_on_top_of_anothers(
+        self, alice: Person, tag: dict[str, str], change: dict[str, str]
+    ) -> None:
+        task = alice.creates(due_at="2029-01-01T00:00:00Z", status="pending")
+        theirs = {"title": "theirs", "status": "in_progress", "due_at": "2031-01-01T00:00:00Z"}
+        with network(lost_after(lambda: alice("PATCH", path_of(task), theirs))):
+            answer = alice("PATCH", path_of(task), change, **tag)
+        assert answer.problem == UNAVAILABLE
+        now = alice("GET", path_of(task)).json
+        assert now.items() >= theirs.items()
+
+    def test_nor_on_top_of_one_that_began_earlier_and_had_to_begin_anew(
+        self, alice: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        task = alice.creates()
+        now = time.time_ns() + 1_000_000_000
+
+        def earlier() -> None:
+            monkeypatch.setattr(time, "time_ns", lambda: now - 5_000_000)
+            assert alice("PATCH", path_of(task), {"title": "theirs"}).status == 200
+
+        monkeypatch.setattr(time, "time_ns", lambda: now)
+        with network(lost_after(earlier)):
+            assert alice("PATCH", path_of(task), {"title": "mine"}).problem == UNAVAILABLE
+        assert alice("GET", path_of(task)).json["title"] == "theirs"
+
+    def test_nor_on_top_of_one_of_the_same_millisecond(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = time.time_ns()
+        monkeypatch.setattr(time, "time_ns", lambda: now)
+        task = alice.creates()
+        with network(lambda _: None, lost_after(lambda: alice("PATCH", path_of(task), {"title": "theirs"}))):
+            assert alice("PATCH", path_of(task), {"title": "mine"}).problem == UNAVAILABLE
+        assert alice("GET", path_of(task)).json["title"] == "theirs"
+
+    @pytest.mark.parametrize("tag", [{}, {"If_Match": '"1"'}])
+    def test_a_412_is_never_given_for_ones_own_write(self, alice: Person, tag: dict[str, str]) -> None:
+        task = alice.creates()
+        with network(lost_before, lost_after(), lost_before):
+            assert alice("PATCH", path_of(task), {"title": "x"}, **tag).problem == UNAVAILABLE
+        with network(lost_after()):
+            assert alice("PATCH", path_of(task), {"title": "y"}, If_Match='"2"').status == 200
+
+    def test_a_lost_request_is_no_reason_to_refuse(self, alice: Person) -> None:
+        task = alice.creates(due_at="2030-01-01T00:00:00Z")
+        with network(lost_before):
+            answer = alice("PATCH", path_of(task), {"status": "done"})
+        assert (answer.status, answer.json["version"]) == (200, 2)
+        with network(lost_before):
+            assert alice("PATCH", path_of(task), {"status": "pending"}, If_Match='"1", "2"').status == 200
+
+    def test_a_412_after_a_lost_request_is_a_412_only_if_it_is_certain(self, alice: Person) -> None:
+        path = path_of(alice.creates())
+        alice("PATCH", path, {"title": "x"})
+        with network(lost_before):
+            assert alice("PATCH", path, {"title": "y"}, If_Match='"1"').problem == UNAVAILABLE
+        with network(lost_before):
+            assert alice("DELETE", path, If_Match='"1"').problem == (412, "precondition-failed")
+        assert alice("PATCH", path, {"title": "y"}, If_Match='"1"').problem == (412, "precondition-failed")
+
+    def test_a_delete_that_finds_nothing_after_a_retry_has_done_it(self, alice: Person) -> None:
+        path = path_of(alice.creates())
+        with network(lost_after()):
+            assert alice("DELETE", path).status == 204
+        with network(lost_before):
+            assert alice("DELETE", path).status == 204
+        assert alice("DELETE", path).problem == (404, "not-found")
+
+    def test_a_change_that_was_made_and_deleted_meanwhile_is_not_said_to_have_found_nothing(self, alice: Person) -> None:
+        path = path_of(alice.creates())
+        with network(lost_after(lambda: alice("DELETE", path))):
+            assert alice("PATCH", path, {"title": "x"}).problem == UNAVAILABLE
+        assert alice("PATCH", path, {"title": "x"}).problem == (404, "not-found")
+
+
+class TestOthersInBetween:
+    def test_a_change_that_met_anothers_goes_on_top_of_it_when_it_names_no_version(self, alice: Person) -> None:
+        task = alice.creates()
+        began = rows_of(alice)[0] | {"updated_at": {"S": "9999-12-31T23:59:59.999Z"}}  # by a clock that is ahead of ours
+        aws.dynamodb.put_item(TableName=TABLE, Item=began)
+        answer = alice("PATCH", path_of(task), {"title": "x"})
+        assert (answer.status, answer.json["version"]) == (200, 2)
+        assert answer.json["updated_at"] == "9999-12-31T23:59:59.999Z"  # which never goes back
+        answer = alice("PATCH", path_of(task), {"title": "x"}, If_Match='"2"')
+        assert (answer.status, answer.json["updated_at"]) == (200, "9999-12-31T23:59:59.999Z")
+
+    def test_a_row_that_changes_under_every_write_is_written_in_the_end(self, alice: Person) -> None:
+        task = alice.creates(due_at="2030-01-01T00:00:00Z")
+        moves = iter(["2031-01-01T00:00:00Z", "2032-01-01T00:00:00Z"])
+
+        def moved(_request: object) -> None:
+            elsewhere(lambda: alice("PATCH", path_of(task), {"due_at": next(moves)}))
+
+        with network(moved, moved):
+            answer = alice("PATCH", path_of(task), {"status": "done"})
+        assert answer.status == 200
+        assert alice.titles(status="done") == ["Buy milk"]
+        assert answer.json["due_at"] == "2032-01-01T00:00:00Z"
+
+    @pytest.mark.parametrize("conflicts", [1, 4])
+    def test_a_transaction_that_meets_another_is_tried_again(self, alice: Person, conflicts: int) -> None:
+        with network(*[CONFLICT] * conflicts) as attempts:
+            assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").status == 201
+        assert len(attempts) == conflicts + 1
+        assert alice.titles() == ["T"]
+
+    def test_and_is_a_conflict_when_it_goes_on(self, alice: Person) -> None:
+        with network(*[CONFLICT] * 5) as attempts:
+            assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").problem == (409, "conflict")
+        assert len(attempts) == 5
+        assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").status == 201
+
+    def test_a_key_that_has_expired_is_free_though_its_record_is_still_there(self, alice: Person) -> None:
+        first = alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k")
+        (record,) = [row for row in rows_of(alice) if "expires_at" in row]
+        assert 86_390 < int(record["expires_at"]["N"]) - time.time() <= 86_401
+        aws.dynamodb.put_item(TableName=TABLE, Item=record | {"expires_at": {"N": str(int(time.time()))}})
+        second = alice("POST", "/tasks", {"title": "U"}, Idempotency_Key="k")
+        assert second.status == 201
+        assert "Idempotency-Replayed" not in second.headers
+        assert second.json["task_id"] != first.json["task_id"]
+
+
+class TestCost:
+    @pytest.mark.parametrize(("members", "change", "calls"), [
+        ({}, {"title": "x"}, 1), ({}, {"status": "done"}, 1), ({}, {"due_at": "2030-01-01T00:00:00Z"}, 1),
+        ({"due_at": "2030-01-01T00:00:00Z"}, {"title": "x"}, 1), ({"due_at": "2030-01-01T00:00:00Z"}, {"status": "done"}, 2),
+        ({"due_at": "2030-01-01T00:00:00Z"}, {"status": "done", "due_at": None}, 1), ({"status": "done"}, {"due_at": None}, 2),
+    ])  # fmt: skip
+    @pytest.mark.parametrize("tag", [{}, {"If_Match": '"1"'}])
+    def test_a_change_is_one_write_or_two_and_no_read(
+        self, alice: Person, members: dict[str, str], change: dict[str, str], calls: int, tag: dict[str, str]
+    ) -> None:
+        path = path_of(alice.creates(**members))
+        with network() as attempts:
+            assert alice("PATCH", path, change, **tag).status == 200
+        assert attempts == ["UpdateItem"] * calls
+
+    @pytest.mark.parametrize(("operation", "call"), [
+        ("create", "PutItem"), ("create once", "TransactWriteItems"), ("read", "GetItem"), ("list", "Query"), ("list by status", "Query"),
+        ("change nothing", "GetItem"), ("remove", "DeleteItem"), ("remove this version", "DeleteItem"),
+    ])  # fmt: skip
+    def test_everything_else_is_one_call(self, alice: Person, operation: str, call: str) -> None:
+        path = path_of(alice.creates())
+        sent: list[Any] = []
+        events: Any = aws.dynamodb.meta.events
+        events.register("provide-client-params.dynamodb.*", lambda params, **_: sent.append(params))
+        with network() as attempts:
+            OPERATIONS[operation](alice, path)
+        assert attempts == [call]
+        assert [params.get("ConsistentRead") for params in sent] == [True if call in {"GetItem", "Query"} else None]
+
+    @pytest.mark.parametrize("query", ["", "&status=done", "&status=done&due_after=2030-01-01T00:00:00Z"])
+    def test_a_page_reads_what_it_shows_and_one_more(self, alice: Person, query: str) -> None:
+        for status in ("pending", "done"):
+            for _ in range(4):
+                alice.creates(status=status, due_at="2030-01-01T00:00:00Z")
+        sent: list[Any] = []
+        aws.dynamodb.meta.events.register("provide-client-params.dynamodb.Query", lambda params, **_: sent.append(params))
+        assert alice("GET", f"/tasks?limit=2{query}").json["count"] == 2
+        (request,) = sent
+        assert (request["Limit"], request["ConsistentRead"]) == (3, True)
+        assert "FilterExpression" not in request
+        assert request.get("IndexName") == ("LSI1" if query else None)
+
+
+def test_a_task_is_kept_under_the_keys_of_the_design(alice: Person) -> None:
+    task = alice.creates("T", status="in_progress", due_at="2030-01-01T00:00:00Z")
+    (row,) = rows_of(alice)
+    write = row.pop("write")
+    id_, created = task["task_id"], task["created_at"]
+    shard = row["GSI1PK"]["S"].rpartition("#")[2]
+    assert row == {
+        "PK": {"S": f"USER#{alice.sub}"},
+        "SK": {"S": f"TASK#{id_}"},
+        "LSI1SK": {"S": f"in_progress#2030-01-01T00:00:00Z#{id_}"},
+        "GSI1PK": {"S": f"STATUS#in_progress#{shard}"},
+        "GSI1SK": {"S": f"{created}#{id_}"},
+        "task_id": {"S": id_},
+        "title": {"S": "T"},
+        "description": {"S": ""},
+        "status": {"S": "in_progress"},
+        "due_at": {"S": "2030-01-01T00:00:00Z"},
+        "created_at": {"S": created},
+        "updated_at": {"S": created},
+        "version": {"N": "1"},
+    }
+    answer = alice("PATCH", path_of(task), {"status": "done", "due_at": None})
+    (row,) = rows_of(alice)
+    assert row["write"] == {"S": answer.headers["X-Request-Id"]} != write
+    assert row["LSI1SK"] == {"S": f"done#~#{id_}"}
+    assert row["GSI1PK"] == {"S": f"STATUS#done#{shard}"}
+
+
+def test_tasks_of_one_status_are_spread_over_the_shards(alice: Person) -> None:
+    for _ in range(100):
+        alice.creates()
+    assert {row["GSI1PK"]["S"] for row in rows_of(alice)} == {f"STATUS#pending#{shard}" for shard in range(8)}
+
+
+def test_an_idempotency_record_holds_no_text_of_the_caller(alice: Person) -> None:
+    task = alice("POST", "/tasks", {"title": "private"}, Idempotency_Key="a#b").json
+    (record,) = [row for row in rows_of(alice) if "expires_at" in row]
+    assert record["SK"] == {"S": "IDEMPOTENCY#tasks#a#b"}
+    assert record.keys() == {"PK", "SK", "fingerprint", "task_id", "created_at", "write", "expires_at"}
+    assert record["task_id"] == {"S": task["task_id"]}
+    assert "private" not in json.dumps(record)
+
+
+def test_an_id_that_is_taken_is_never_written_over(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = alice.creates("first")
+    monkeypatch.setattr("chalicelib.tasks.new_task_id", lambda _: task["task_id"])
+    for headers in ({}, {"Idempotency_Key": "k"}):
+        assert alice("POST", "/tasks", {"title": "second"}, **headers).problem == UNAVAILABLE
+    assert alice.titles() == ["first"]
+
+
+def test_a_refusal_that_cannot_be_is_no_outcome(alice: Person) -> None:
+    with network(refused("ConditionalCheckFailedException")):
+        assert OPERATIONS["create"](alice, "").problem == UNAVAILABLE
+
+
+def test_a_call_that_is_made_wrongly_is_a_fault_of_ours() -> None:
+    with pytest.raises(ParamValidationError), aws.outcomes():
+        cast("Any", aws.dynamodb).get_item(TableName="abc")
+
+
+DUE = "&status=pending&due_after=2030-01-01T00:00:00Z&due_before=2031-01-01T00:00:00Z"
+ID = "01a1f8a7-b50f-7aa8-bb0e-470ad9b338b8"
+
+
+@pytest.mark.parametrize(("query", "position"), [
+    ("", "x"), ("", ""), ("", f"~#{ID}"), ("", "USER#x"), ("", ID + "\n"), ("&status=pending", ID), ("&status=pending", "~#x"),
+    ("&status=pending", f"x#{ID}#{ID}"), ("&status=pending", f"~~#{ID}"), (DUE, f"~#{ID}"), (DUE, f"2029-01-01T00:00:00Z#{ID}"),
+    (DUE, f"2032-01-01T00:00:00Z#{ID}"), ("&status=pending", f"{'A' * 20}#{ID}"), ("&status=pending", "x" * 20 + "#" + ID), (DUE, "2030-06-01T00:00:00Z#x"),
+])  # fmt: skip
+def test_a_forged_cursor_is_refused_before_the_database_is_asked(alice: Person, query: str, position: str) -> None:
+    bounds = ("pending", "2030-01-01T00:00:00Z", "2031-01-01T00:00:00Z") if query == DUE else (query[8:] or None, None, None)
+    with network() as attempts:
+        answer = alice("GET", f"/tasks?cursor={cursor.seal(position, alice.sub, 'tasks', *bounds)}{query}")
+    assert answer.problem == (400, "invalid-cursor")
+    assert attempts == []

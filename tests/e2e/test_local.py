@@ -1,0 +1,394 @@
+"""`make run` on real input: AWS on this machine, real sign-ins, real HTTP. Each test uses it as a newcomer would."""
+
+import http.client
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from pycognito.aws_srp import AWSSRP
+
+from chalicelib import RELEASE
+from tests.conftest import ROOT
+from tests.support.stand import PATIENCE, Stand, clean_environment, copied, free_port, listening, running, tracked
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    """Serve the tests of this file from one start; it is empty of tasks for a user who has just signed up."""
+    with running(tmp_path_factory.mktemp("stand") / "home") as stand:
+        yield stand
+
+
+@pytest.fixture
+def carol(stand: Stand) -> str:
+    """Sign up somebody new and return a token of theirs."""
+    email = f"carol{time.time_ns()}@example.org"
+    assert stand.local("signup", email).returncode == 0
+    return stand.token(email)
+
+
+class TestTheFirstMinutes:
+    def test_what_is_printed_can_be_pasted(self, stand: Stand) -> None:
+        printed = stand.output.read_text()
+        commands = re.findall(r"^  ((?:TOKEN=|MACHINE=|curl |LOCAL_HOME=\S+ \S+ -m local inbox).*)$", printed, re.MULTILINE)
+        assert len(commands) == 6
+        script = "\necho\n".join(commands)
+        elsewhere = {name: value for name, value in stand.environment.items() if name != "LOCAL_HOME"}
+        done = subprocess.run(["bash", "-ec", script], cwd=ROOT, env=elsewhere, capture_output=True, check=True, text=True)
+        created, listed, sent, *inbox = filter(None, done.stdout.splitlines())
+        assert json.loads(created)["title"] == "Buy milk"
+        assert json.loads(created) in json.loads(listed)["tasks"]
+        assert json.loads(sent)["status"] == "sent"
+        assert inbox == ["+12025550100  Hello"]
+
+    def test_the_users_and_their_passwords_are_named(self, stand: Stand) -> None:
+        printed = stand.output.read_text()
+        for name in ("alice", "bob", "admin"):
+            (password,) = re.findall(rf"{name}@example\.com +(\S+)", printed)
+            assert re.fullmatch(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9]).{10,}", password)
+
+    def test_the_admin_is_in_the_group_and_nobody_else(self, stand: Stand) -> None:
+        assert jwt.decode(stand.token("admin"), options={"verify_signature": False})["cognito:groups"] == ["admin"]
+        assert "cognito:groups" not in jwt.decode(stand.token("alice@example.com"), options={"verify_signature": False})
+
+    def test_no_tracked_file_is_changed(self, stand: Stand) -> None:
+        stand.token("alice")
+        assert tracked() == stand.tracked
+
+
+class TestTheWholeRound:
+    def test_create_read_change_list_remove(self, stand: Stand, carol: str) -> None:
+        created = stand("POST", "/tasks", carol, {"title": "T", "due_at": "2030-01-01T00:00:00+01:00"})
+        assert created.status == 201
+        path = created.headers["Location"]
+        assert stand("GET", path, carol).json == created.json
+        assert stand("GET", path, carol, If_None_Match=created.headers["ETag"]).status == 304
+        changed = stand("PATCH", path, carol, {"status": "done"}, If_Match='"1"')
+        assert (changed.status, changed.json["version"]) == (200, 2)
+        stale = stand("PATCH", path, carol, {"status": "pending"}, If_Match='"1"')
+        assert (stale.status, stale.headers["ETag"]) == (412, '"2"')
+        assert stand("GET", "/tasks?status=done", carol).json["tasks"] == [changed.json]
+        assert stand("GET", path, stand.token("bob")).status == 404
+        assert stand("DELETE", path, carol, If_Match='"2"').status == 204
+        assert stand("GET", path, carol).status == 404
+
+    @pytest.mark.parametrize("query", ["", "&status=pending", "&status=pending&due_after=2030-01-01T00:00:00Z"])
+    def test_pages_add_up_on_another_database_than_moto_too(self, stand: Stand, carol: str, query: str) -> None:
+        for number in range(7):
+            assert (
+                stand("POST", "/tasks", carol, {"title": str(number), "due_at": f"2030-01-0{number + 1}T00:00:00Z"}).status
+                == 201
+            )
+        seen: list[str] = []
+        cursor = ""
+        while True:
+            page = stand("GET", f"/tasks?limit=3{query}{cursor}", carol).json
+            seen += [task["title"] for task in page["tasks"]]
+            if page["next_cursor"] is None:
+                break
+            assert page["count"] == 3
+            cursor = f"&cursor={page['next_cursor']}"
+        assert seen == (list("0123456") if query else list("6543210"))
+
+    def test_the_board_shows_the_tasks_of_all(self, stand: Stand, carol: str) -> None:
+        created = [
+            stand("POST", "/tasks", carol, {"title": str(i), "status": "in_progress"}).json["task_id"] for i in range(5)
+        ]
+        seen, cursor = [], ""
+        while cursor is not None:
+            query = f"status=in_progress&limit=2{cursor and f'&cursor={cursor}'}"
+            page = stand("GET", f"/admin/tasks?{query}", stand.token("admin"))
+            assert page.status == 200
+            seen += [task["task_id"] for task in page.json["tasks"]]
+            cursor = page.json["next_cursor"]
+        assert [task_id for task_id in seen if task_id in created] == created
+
+    def test_of_many_writers_with_one_tag_one_wins(self, stand: Stand, carol: str) -> None:
+        path = stand("POST", "/tasks", carol, {"title": "T"}).headers["Location"]
+        with ThreadPoolExecutor(16) as many:
+            answers = list(many.map(lambda n: stand("PATCH", path, carol, {"title": str(n)}, If_Match='"1"'), range(16)))
+        assert sorted(answer.status for answer in answers) == [200] + [412] * 15
+        (winner,) = [answer.json for answer in answers if answer.status == 200]
+        assert stand("GET", path, carol).json == winner
+
+    def test_of_many_calls_with_one_key_one_creates(self, stand: Stand, carol: str) -> None:
+        with ThreadPoolExecutor(16) as many:
+            answers = list(
+                many.map(lambda _: stand("POST", "/tasks", carol, {"title": "T"}, Idempotency_Key="k"), range(16))
+            )
+        assert {answer.status for answer in answers} <= {201, 409}
+        created = {answer.body for answer in answers if answer.status == 201}
+        assert len(created) == 1
+        assert [answer.headers["Idempotency-Replayed"] for answer in answers if answer.status == 201].count(None) == 1
+        assert stand("GET", "/tasks", carol).json["count"] == 1
+
+    def test_changes_without_a_tag_are_all_made_one_after_another(self, stand: Stand, carol: str) -> None:
+        path = stand("POST", "/tasks", carol, {"title": "T", "due_at": "2030-01-01T00:00:00Z"}).headers["Location"]
+        with ThreadPoolExecutor(8) as many:
+            changes: list[dict[str, str]] = [
+                {"status": "done"},
+                {"title": "x"},
+                {"due_at": "2031-01-01T00:00:00Z"},
+                {"status": "pending"},
+            ]
+            answers = list(many.map(lambda change: stand("PATCH", path, carol, change), changes * 2))
+        assert [answer.status for answer in answers] == [200] * 8
+        assert sorted(answer.json["version"] for answer in answers) == list(range(2, 10))
+        task = stand("GET", path, carol).json
+        assert stand("GET", f"/tasks?status={task['status']}", carol).json["tasks"] == [task]
+
+
+class TestRealTokens:
+    def test_only_an_id_token_of_the_web_client_opens(self, stand: Stand) -> None:
+        settings = stand.settings()
+        cognito = stand.client("cognito-idp")
+        pool = settings["USER_POOL_ARN"].rpartition("/")[2]
+        other = cognito.create_user_pool_client(
+            UserPoolId=pool, ClientName="other", ExplicitAuthFlows=["ALLOW_USER_SRP_AUTH"]
+        )
+        password = json.loads((stand.home / "people.json").read_text())["bob@example.com"]
+
+        def signed_in(client: str) -> Any:
+            return AWSSRP("bob@example.com", password, pool, client, client=cognito).authenticate_user()[
+                "AuthenticationResult"
+            ]
+
+        mine, others = signed_in(settings["WEB_CLIENT_ID"]), signed_in(other["UserPoolClient"]["ClientId"])
+        opened = {
+            name: stand("GET", "/tasks", token).status
+            for name, token in {
+                "id": mine["IdToken"],
+                "access": mine["AccessToken"],
+                "refresh": mine["RefreshToken"],
+                "id of another client": others["IdToken"],
+                "access of another client": others["AccessToken"],
+                "altered": mine["IdToken"][:-4] + "AAAA",
+                "none": "",
+            }.items()
+        }
+        assert opened == dict.fromkeys(opened, 401) | {"id": 200}
+
+    def test_a_wrong_password_does_not(self, stand: Stand, tmp_path: Path) -> None:
+        people = stand.home / "people.json"
+        kept = people.read_text()
+        try:
+            people.write_text(json.dumps(json.loads(kept) | {"bob@example.com": "Wrong12345"}))
+            done = stand.local("token", "bob")
+        finally:
+            people.write_text(kept)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.count("\n") == 1
+        assert not list(tmp_path.iterdir())
+
+
+class TestTheServer:
+    def test_an_answer_comes_in_one_piece_on_a_connection_that_stays(self, stand: Stand) -> None:
+        with socket.create_connection(("127.0.0.1", stand.port), timeout=PATIENCE) as connection:
+            for _ in range(3):
+                connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert connection.recv(65536).endswith(b"}")
+
+    def test_a_head_has_no_body_and_the_connection_stays_readable(self, stand: Stand) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", stand.port, timeout=PATIENCE)
+        for method, status in (("HEAD", 405), ("GET", 200), ("OPTIONS", 200), ("GET", 200)):
+            connection.request(method, "/health")
+            response = connection.getresponse()
+            assert response.status == status
+            assert bool(response.read()) is (method == "GET")
+        connection.close()
+
+    @pytest.mark.parametrize("token", ["", "x", "x.y", "x.y.z", "a.e30.b", "ü", "e30.e30."])
+    def test_a_malformed_token_is_answered(self, stand: Stand, token: str) -> None:
+        answer = stand("GET", "/tasks", token.encode().decode("latin-1"))
+        assert (answer.status, answer.json["type"]) == (401, "urn:problem:unauthorized")
+
+    def test_invalid_utf_8_is_malformed(self, stand: Stand, carol: str) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", stand.port, timeout=PATIENCE)
+        connection.request("POST", "/tasks", b'{"title": "\xff"}', {"Authorization": carol})
+        assert connection.getresponse().status == 400
+        connection.close()
+
+    @pytest.mark.parametrize(("request_", "status"), [
+        (b"GET /tasks?a=SECRET b HTTP/1.1\r\n\r\n", 400), (b"SECRET\r\n\r\n", 400), (b"GET /health HTTP/1.1\r\nContent-Length: SECRET\r\n\r\n", 400),
+        (b"POST /tasks HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nSECRET\r\n0\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400), (b"SECRET /tasks HTTP/1.1\r\n\r\n", 405),
+        (b"TRACE /tasks HTTP/1.1\r\n\r\n", 405), (b"GET /SECRET HTTP/1.1\r\nAuthorization: Bearer \xe9\r\n\r\n", 404),
+        (b"GET /SECRET HTTP/1.1\r\nAuthorization: SECRET\r\n\r\n", 404), (b"GET /tasks HTTP/1.1\r\nX: " + b"S" * 70000 + b"\r\n\r\n", 400),
+    ])  # fmt: skip
+    def test_what_is_no_request_is_answered_with_a_problem_and_logged_nowhere(
+        self, stand: Stand, request_: bytes, status: int
+    ) -> None:
+        with socket.create_connection(("127.0.0.1", stand.port), timeout=PATIENCE) as connection:
+            connection.sendall(request_)
+            answer = connection.recv(65536).decode()
+        head, _, body = answer.partition("\r\n\r\n")
+        assert head.startswith(f"HTTP/1.1 {status} ")
+        assert "X-Request-Id: " in head
+        assert json.loads(body)["status"] == status
+        assert "SECRET" not in answer + stand.output.read_text()
+
+    def test_a_header_on_several_lines_is_one_list(self, stand: Stand, carol: str) -> None:
+        path = stand("POST", "/tasks", carol, {"title": "T"}).headers["Location"]
+        for tags, status in ((['"7"', '"1"'], 200), (['"7"', '"8"'], 412)):
+            connection = http.client.HTTPConnection("127.0.0.1", stand.port, timeout=PATIENCE)
+            connection.putrequest("PATCH", path)
+            for name, value in [("Authorization", carol), ("Content-Length", "16"), *(("If-Match", tag) for tag in tags)]:
+                connection.putheader(name, value)
+            connection.endheaders(b'{"title": "new"}')
+            assert connection.getresponse().status == status
+            connection.close()
+
+    def test_many_clients_may_come_at_once(self, stand: Stand) -> None:
+        with ThreadPoolExecutor(64) as many:
+            assert [answer.status for answer in many.map(lambda _: stand("GET", "/health"), range(64))] == [200] * 64
+
+    def test_only_loopback_is_listened_on(self, stand: Stand) -> None:
+        table = Path("/proc/net/tcp").read_text() if Path("/proc/net/tcp").exists() else ""
+        for port in (stand.port, stand.aws_port):
+            assert f"00000000:{port:04X} " not in table
+
+
+class TestOtherTerminals:
+    def test_plain_chalice_local_works_with_the_settings_that_env_prints(self, stand: Stand) -> None:
+        port = free_port()
+        chalice = Path(sys.executable).with_name("chalice")
+        script = f'eval "$({sys.executable} -m local env)"; exec {chalice} local --stage local --port {port} --no-autoreload'
+        environment = stand.environment | {"AWS_PROFILE": "mine", "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:9"}
+        plain = subprocess.Popen(
+            ["bash", "-c", script], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        try:
+            end = time.monotonic() + PATIENCE
+            while not listening(port):
+                assert time.monotonic() < end
+                time.sleep(0.1)
+            other = Stand(stand.home)
+            other.port = port
+            token = stand.token("alice")
+            assert other("GET", "/tasks", token).status == 200
+            assert other("GET", "/tasks", "garbage").status == 401
+            assert other("GET", "/nowhere", token).status == 404
+        finally:
+            plain.terminate()
+            plain.wait(PATIENCE)
+
+    @pytest.mark.parametrize("arguments", [("token", "nobody"), ("signup", "alice@example.com"), ("signup", "no address")])
+    def test_what_cannot_be_done_is_told_in_one_line(self, stand: Stand, arguments: tuple[str, ...]) -> None:
+        done = stand.local(*arguments)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.count("\n") == 1
+
+    def test_a_second_start_is_refused(self, stand: Stand) -> None:
+        done = stand.local("run")
+        assert done.returncode == 1
+        assert "It is running already" in done.stderr
+        assert stand("GET", "/health").status == 200
+
+    def test_without_a_start_there_is_nothing_to_join(self, tmp_path: Path) -> None:
+        for command in (("env",), ("token", "alice"), ("signup", "x@example.org")):
+            done = Stand(tmp_path / "home").local(*command)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr == "Nothing is running here. Start it with `make run`, in another terminal.\n"
+
+
+class TestStartAndStop:
+    @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+    def test_nothing_is_lost_and_nothing_is_left_running(self, tmp_path: Path, how: int) -> None:
+        stand = Stand(tmp_path / "home")
+        first = stand.start()
+        token = stand.token("alice")
+        task = stand("POST", "/tasks", token, {"title": "kept"}).json
+        stand.stop(how)
+        end = time.monotonic() + PATIENCE
+        while listening(stand.port, stand.aws_port):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        assert stand.local("env").returncode == 1
+        again = stand.start()
+        assert stand("GET", "/tasks", token).json["tasks"] == [task]
+        assert stand("GET", "/tasks", stand.token("alice")).json["tasks"] == [task]
+        assert re.findall(r"@example\.com +(\S+)", first) == re.findall(r"@example\.com +(\S+)", again)
+        stand.stop()
+
+    @pytest.mark.parametrize("name", ["PORT", "AWS_PORT"])
+    def test_a_port_in_use_is_told_in_one_line(self, tmp_path: Path, name: str) -> None:
+        stand = Stand(tmp_path / "home")
+        taken = stand.port if name == "PORT" else stand.aws_port
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", taken))
+            other.listen()
+            done = stand.local("run")
+        assert done.returncode == 1
+        assert done.stderr == f"Port {taken} is in use. Choose another one: make run {name}={taken + 1}\n"
+        assert listening(stand.port, stand.aws_port) == []
+
+    def test_one_port_for_both_is_told_in_one_line(self, tmp_path: Path) -> None:
+        stand = Stand(tmp_path / "home")
+        stand.environment["AWS_PORT"] = stand.environment["PORT"]
+        done = stand.local("run")
+        expected = f"PORT and AWS_PORT are both {stand.port}. Choose another one: make run AWS_PORT={stand.port + 1}\n"
+        assert (done.returncode, done.stderr) == (1, expected)
+
+    @pytest.mark.parametrize("left", ["", "{", "{}", "[]"])
+    def test_what_a_crash_has_left_is_no_obstacle(self, tmp_path: Path, left: str) -> None:
+        stand = Stand(tmp_path / "home")
+        stand.home.mkdir()
+        (stand.home / "running.json").write_text(left)
+        assert stand.local("env").stderr.startswith("Nothing is running here.")
+
+    @pytest.mark.parametrize("value", ["x", "0", "65536", "-1", "80.0"])
+    def test_a_port_that_is_none_is_told_in_one_line(self, tmp_path: Path, value: str) -> None:
+        stand = Stand(tmp_path / "home")
+        stand.environment["PORT"] = value
+        done = stand.local("run")
+        assert (done.returncode, done.stderr) == (1, f"PORT={value} is not a port; take a number from 1 to 65535.\n")
+
+    def test_a_stand_in_that_does_not_come_up_is_told_in_one_line(self, tmp_path: Path) -> None:
+        stand = Stand(tmp_path / "home")
+        (tmp_path / "broken").mkdir()
+        (tmp_path / "broken" / "ministack.py").write_text("raise SystemExit('no')")
+        stand.environment["PYTHONPATH"] = str(tmp_path / "broken")
+        done = stand.local("run")
+        assert done.returncode == 1
+        assert done.stderr == f"The local AWS does not start; {stand.home / 'aws.log'} tells why.\n"
+        assert "no" in (stand.home / "aws.log").read_text()
+        assert listening(stand.port, stand.aws_port) == []
+
+    def test_a_python_too_old_is_told_in_one_line(self, tmp_path: Path) -> None:
+        old = tmp_path / "python3"
+        old.write_text("#!/bin/sh\nexit 1\n")
+        old.chmod(0o755)
+        for name in ("Makefile", "requirements.txt", "requirements-dev.txt"):
+            (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+        command = ["make", "run", f"PYTHON={old}"]
+        done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, check=False, text=True)
+        assert done.returncode != 0
+        assert done.stderr.splitlines()[0] == "Python 3.11 or later is needed. Name one: make run PYTHON=python3.12"
+
+    def test_a_change_of_the_code_is_served_at_once(self, tmp_path: Path) -> None:
+        copy = copied(tmp_path / "copy")
+        stand = Stand(tmp_path / "home")
+        stand.start(copy)
+        try:
+            path = copy / "chalicelib" / "__init__.py"
+            path.write_text(path.read_text().replace(RELEASE, "changed"))
+            stand.serves("changed")
+            path.write_text("this is no Python")
+            time.sleep(1)
+            path.write_text('"""Mended."""\n\nRELEASE = "mended"\n')
+            stand.serves("mended")
+            assert "Changed: chalicelib/__init__.py. Starting again ..." in stand.output.read_text()
+            assert "The app does not start: " in stand.output.read_text()
+            assert "Traceback" not in stand.output.read_text()
+        finally:
+            stand.stop()

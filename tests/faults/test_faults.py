@@ -1,0 +1,176 @@
+"""Each operation under each fault, through real sockets: what is answered is what is written, and the next call works.
+
+The table of faulttable.py says what is to come of each; what is written is read past the faults.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from tests.support import mishaps, pool
+from tests.support.faultrun import UNKNOWN, Run, run
+from tests.support.faulttable import CASES, OPERATIONS, Case, printed
+from tests.support.ground import Ground, prepared
+from tests.support.people import Person
+
+AT_ONCE = 32
+
+
+def of(*starts: str) -> pytest.MarkDecorator:
+    """Choose the cases of the operations whose names start so."""
+    return pytest.mark.parametrize("case", [case for case in CASES if case.operation.startswith(starts)], ids="/".join)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Case, Future[Run]]]:
+    """Run all the cases, many at once since most of them wait; print what came of them, for whoever looks.
+
+    The board shows the tasks of all, so that nobody else may be on this ground.
+    """
+    with prepared(tmp_path_factory.mktemp("faults")) as ground, ThreadPoolExecutor(AT_ONCE) as many:
+        with ground.instance() as instance:
+            for title in ("first", "second"):
+                status = instance(pool.id_claims(), "POST", "/tasks", {"title": title, "status": "in_progress"}).status
+                assert status == 201
+        runs = {case: many.submit(run, ground, case) for case in CASES}
+        yield runs
+    done = {case: future.result() for case, future in runs.items() if not future.exception()}
+    print("", printed({case: run.cell for case, run in done.items()}), sep="\n")
+
+
+@of("")
+def test_the_answer_is_the_one_that_is_told_for_the_fault(runs: dict[Case, Future[Run]], case: Case) -> None:
+    run = runs[case].result()
+    outcome, asked = case.expected
+    assert run.outcome == outcome, run.answer
+    if outcome == "done":
+        assert run.answer.status == OPERATIONS[case.operation].status
+    assert b"secret" not in run.answer.body
+    if outcome == "503":
+        assert run.answer.problem == (503, "unavailable")
+        assert run.answer.headers["Retry-After"] == "1"
+    if OPERATIONS[case.operation].calls == 1 or outcome == "done":
+        assert run.asked == asked + OPERATIONS[case.operation].calls - 1
+
+
+@of("create")
+def test_a_task_is_there_once_if_it_was_answered_and_never_twice(runs: dict[Case, Future[Run]], case: Case) -> None:
+    run = runs[case].result()
+    new = [row for row in run.after.tasks if row["title"] == "new"]
+    if run.outcome == "done":
+        assert [(row["task_id"], row["version"]) for row in new] == [(run.answer.json["task_id"], "1")]
+    assert len(new) <= min(1, run.committed)
+    assert run.again.status == 201
+    if case.operation == "create with a key":
+        assert ("Idempotency-Replayed" in run.again.headers) == (new != [])
+        assert len(run.in_the_end.tasks) == 2
+    else:
+        assert len(run.in_the_end.tasks) == len(run.after.tasks) + 1
+
+
+@of("read", "list", "board")
+def test_a_page_is_whole_or_none(runs: dict[Case, Future[Run]], case: Case) -> None:
+    run = runs[case].result()
+    assert run.again.status == 200
+    (task,) = run.before.tasks
+    if case.operation.startswith("board"):
+        assert [task["title"] for task in run.again.json["tasks"]] == ["first", "second"]
+    else:
+        (shown,) = run.again.json.get("tasks", [run.again.json])
+        assert (shown["task_id"], shown["title"]) == (task["task_id"], "old")
+    if run.outcome == "done":
+        assert run.answer.body == run.again.body
+    assert run.before == run.after == run.in_the_end
+
+
+@of("change")
+def test_a_change_is_made_once_if_it_was_answered_and_never_twice(runs: dict[Case, Future[Run]], case: Case) -> None:
+    run = runs[case].result()
+    (row,) = run.after.tasks
+    if run.outcome == "done":
+        assert (run.answer.json["version"], run.answer.json["title"]) == (2, "new")
+        assert row["version"] == "2"
+    assert (row["version"], row["title"]) == (("2", "new") if row != run.before.tasks[0] else ("1", "old"))
+    assert row == run.before.tasks[0] or run.committed > 0
+    (last,) = run.in_the_end.tasks
+    if case.operation == "change this version" and row["version"] == "2":
+        assert run.again.problem == (412, "precondition-failed")
+        assert run.again.etag == '"2"'
+        assert last == row
+    else:
+        assert run.again.status == 200
+        assert int(last["version"]) == int(row["version"]) + 1
+
+
+@of("delete")
+def test_a_task_is_gone_if_that_was_answered_and_whole_else(runs: dict[Case, Future[Run]], case: Case) -> None:
+    run = runs[case].result()
+    if run.outcome == "done":
+        assert run.after.tasks == []
+    assert run.after.tasks == run.before.tasks or run.committed > 0
+    assert run.again.status == (204 if run.after.tasks else 404)
+    assert run.in_the_end.tasks == []
+
+
+@of("replay")
+def test_a_replay_tells_what_was_and_does_nothing_more(runs: dict[Case, Future[Run]], case: Case) -> None:
+    run = runs[case].result()
+    assert run.first
+    assert run.before == run.after == run.in_the_end
+    assert len(run.before.tasks) + run.before.texts == (2 if case.operation == "replay of a create" else 1)
+    for answer in [run.again, run.answer] if run.outcome == "done" else [run.again]:
+        assert (answer.body, answer.headers["Idempotency-Replayed"]) == (run.first.body, "true")
+
+
+@of("text")
+def test_a_text_goes_out_once_if_it_was_answered_and_never_twice(runs: dict[Case, Future[Run]], case: Case) -> None:
+    run = runs[case].result()
+    record = run.after.record
+    assert (
+        run.after.texts == run.forwarded["Publish"] == {"done": 1, "unknown": run.forwarded["Publish"]}.get(run.outcome, 0)
+    )
+    assert run.after.counted == (record is not None)
+    if run.outcome in {"done", "unknown"}:
+        assert record is not None
+    if case.operation == "text, giving back":
+        assert (record is None) == (run.committed > 0)
+    if record is None:  # key and limits are free, and so it is sent now
+        assert (run.again.status, run.again.json["status"]) == (202, "sent")
+        assert "Idempotency-Replayed" not in run.again.headers
+        assert run.in_the_end.texts == run.after.texts + 1 == 1
+        return
+    assert run.in_the_end == run.after
+    if "message_id" not in record:  # 409 until the time of the function is over, which on a busy machine it may be by now
+        assert run.again.status == 409 or run.again.json == UNKNOWN
+    elif run.outcome == "done":
+        assert run.again.body == run.answer.body
+    else:
+        assert run.again.json["message_id"] == (record["message_id"] or None)
+
+
+KEY_SERVER = {
+    "throttled": mishaps.refused("TooManyRequestsException", "", status=429),
+    "500": mishaps.failed,
+    "reset before": mishaps.reset_before,
+    "reset after": mishaps.reset_after,
+    "cut": mishaps.cut,
+    "garbled": mishaps.garbled,
+    "a page": mishaps.page,
+}
+"""What a key server may do at once; test_hanging_peers.py and test_hello.py have those that take their time."""
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/hello"])
+@pytest.mark.parametrize("fault", KEY_SERVER)
+def test_without_the_keys_nobody_is_refused_and_the_next_is_admitted(
+    ground: Ground, keys: pool.KeyServer, monkeypatch: pytest.MonkeyPatch, alice: Person, fault: str, path: str
+) -> None:
+    wire = ground.proxy.wire(keys.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", wire.url)
+    wire.plan("GET", [KEY_SERVER[fault]])
+    answer = alice("GET", path)
+    assert answer.problem == (503, "unavailable")
+    assert answer.headers["Retry-After"] == "1"
+    assert alice("GET", path).status == 200
+    assert wire.seen["GET"] == 2

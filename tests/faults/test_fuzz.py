@@ -1,0 +1,22 @@
+"""A fuzzer finds nothing in a running API that its document does not tell of; `make fuzz` looks for longer."""
+
+import json
+
+import pytest
+
+from tests.support.fuzzer import beyond, fuzz
+
+
+def test_a_fuzzer_finds_nothing() -> None:
+    found = fuzz(cases=300, examples=6, seed=1)
+    assert not found.failures, found.report()
+    assert found.statuses.keys() >= {400, 401, 404, 405, 412, 415, 422}  # each operation has succeeded, or failures tell
+    assert found.steps > 0
+
+
+@pytest.mark.parametrize(("details", "excused"), [
+    (["needs a status beside it"], True), (["needs a status beside it", "is not known here"], False), ([], False),
+])  # fmt: skip
+def test_a_refusal_is_excused_only_by_what_it_says(details: list[str], excused: bool) -> None:  # noqa: FBT001 - a case
+    errors = [{"pointer": "/title", "detail": detail} for detail in details]
+    assert beyond({}, json.dumps({"type": "urn:problem:validation", "errors": errors})) is excused

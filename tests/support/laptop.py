@@ -1,0 +1,10 @@
+"""What `chalice local` serves, with a deadline of its own; run as `python -m local.child tests.support.laptop <port> <seconds>`."""
+
+import sys
+
+from chalicelib import middleware
+from local.server import serve
+
+if __name__ == "__main__":
+    middleware.LONGEST = float(sys.argv[2])
+    serve(sys.argv[1])

@@ -1,0 +1,178 @@
+"""`make run`, started and stopped by a test, on ports and in a folder of its own."""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+
+from chalicelib.config import Settings
+from tests.conftest import ROOT
+from tests.support import documented, leaks
+
+PATIENCE = 60  # seconds
+READY = "More: README.md"  # what is printed last, behind users and their passwords
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """Return the environment of a newcomer: nothing of AWS and no setting of the tests."""
+    ours = {name.upper() for name in Settings.__struct_fields__}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ours and not name.startswith(("AWS_", "COV_", "MAKE"))
+    } | more
+
+
+class Response(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Stand:
+    """`make run`, on ports and in a folder of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.port, self.aws_port = free_port(), free_port()
+        self.environment = clean_environment(PORT=str(self.port), AWS_PORT=str(self.aws_port), LOCAL_HOME=str(home))
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.output = home.parent / "output.txt"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.tracked = tracked()
+        self.sent: list[leaks.Sent] = []
+
+    def start(self, folder: Path = ROOT) -> str:
+        """Start it and return what it printed when it was ready."""
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "local", "run"], cwd=folder, env=self.environment, stdout=output, stderr=output
+            )
+        end = time.monotonic() + PATIENCE
+        while READY not in self.output.read_text():
+            assert self.process.poll() is None, self.output.read_text()
+            assert time.monotonic() < end, self.output.read_text()
+            time.sleep(0.1)
+        return self.output.read_text()
+
+    def serves(self, release: str) -> None:
+        """Wait until it answers with this release."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            try:
+                if self("GET", "/health").json["release"] == release:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.1)
+        raise AssertionError(self.output.read_text())
+
+    def stop(self, how: int = signal.SIGINT) -> None:
+        assert self.process
+        self.process.send_signal(how)
+        self.process.wait(PATIENCE)
+        leaks.logged(self.output.read_text().partition(READY)[2].partition("\n")[2], *self.sent)
+
+    def local(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "local", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, check=False, text=True)
+
+    def settings(self) -> dict[str, str]:
+        """Return what other terminals are told."""
+        return dict(re.findall(r"export (\w+)=(\S+)", self.local("env").stdout))
+
+    def client(self, service: str) -> Any:
+        """Return a client of the AWS behind it, whatever the environment of the tests says."""
+        return boto3.client(  # type: ignore[call-overload]
+            service,
+            region_name="us-east-1",
+            endpoint_url=f"http://127.0.0.1:{self.aws_port}",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def token(self, user: str) -> str:
+        done = self.local("token", user)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def __call__(self, method: str, path: str, token: str = "", body: Any = None, **headers: str) -> Response:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()} | {"Authorization": f"Bearer {token}"}
+        try:
+            connection.request(method, path, json.dumps(body) if body is not None else None, sent)
+            response = connection.getresponse()
+            answer = Response(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+        told = path.partition("?")[0], answer.status, dict(answer.headers), answer.body.decode()
+        said = leaks.Sent(sent, json.dumps(body), leaks.values(path))
+        self.sent.append(said)
+        documented.fits(method, *told)
+        leaks.answered(method, *told, said)
+        return answer
+
+
+def copied(folder: Path) -> Path:
+    """Copy this checkout as it is now, committed or not, and return the folder."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@contextmanager
+def running(home: Path) -> Iterator[Stand]:
+    """Run one for the length of a block, and see that nothing is left of it."""
+    stand = Stand(home)
+    try:
+        stand.start()
+        yield stand
+    finally:
+        stand.stop()
+    assert listening(stand.port, stand.aws_port) == []
+
+
+def listening(*ports: int) -> list[int]:
+    """Return those of the ports that somebody answers on."""
+    found = []
+    for port in ports:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                found.append(port)
+    return found
+
+
+def tracked() -> str:
+    """Return what git sees of this checkout that is not committed."""
+    commands = (["git", "status", "--porcelain"], ["git", "diff"])
+    return "".join(
+        subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout for command in commands
+    )

@@ -1,0 +1,101 @@
+"""When the claims in an event are believed: only behind the gateway."""
+
+import json
+import sys
+import uuid
+from typing import Any
+
+import jwt
+import pytest
+
+from app import app
+from chalicelib import auth
+from chalicelib.problems import Unauthorized
+from tests.support import pool
+from tests.support.events import REQUEST_ID, Context, context, event
+from tests.support.people import Person
+
+
+def test_behind_the_gateway_the_claims_are_believed(in_lambda: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    answer = app(event(claims=pool.id_claims()), Context())
+    assert answer["statusCode"] == 200
+    assert answer["headers"]["X-Request-Id"] == REQUEST_ID
+
+
+@pytest.mark.parametrize("missing", [{"apiId": ""}, {"apiId": None}, {"requestId": ""}, {"requestId": None}])
+def test_an_event_without_the_marks_of_the_gateway_is_not(in_lambda: pytest.MonkeyPatch, missing: dict[str, Any]) -> None:  # noqa: ARG001
+    forged = event(requestContext=context(authorizer={"claims": pool.id_claims()}, **missing))
+    assert app(forged, Context())["statusCode"] == 401
+
+
+def test_outside_lambda_they_are_not(in_lambda: pytest.MonkeyPatch) -> None:
+    in_lambda.setenv("AWS_LAMBDA_FUNCTION_NAME", "")
+    assert app(event(claims=pool.id_claims()), Context())["statusCode"] == 401
+    in_lambda.delenv("AWS_LAMBDA_FUNCTION_NAME")
+    assert app(event(claims=pool.id_claims()), Context())["statusCode"] == 401
+
+
+def test_beside_the_server_for_laptops_they_are_not(in_lambda: pytest.MonkeyPatch) -> None:
+    in_lambda.setitem(sys.modules, "chalice.local", sys)
+    assert app(event(claims=pool.id_claims()), Context())["statusCode"] == 401
+
+
+@pytest.mark.parametrize("authorizer", [
+    None, {}, "claims", {"claims": None}, {"claims": {}}, {"claims": "sub"}, {"claims": [1]}, {"principalId": "x"}, {"claims": pool.access_claims()},
+    {"claims": pool.id_claims(aud="another")}, {"claims": pool.id_claims("no-uuid")}, {"claims": pool.id_claims(token_use=None)},
+])  # fmt: skip
+def test_the_app_closes_where_the_gateway_would_have_let_pass(in_lambda: pytest.MonkeyPatch, authorizer: object) -> None:  # noqa: ARG001
+    assert app(event(requestContext=context(authorizer=authorizer)), Context())["statusCode"] == 401
+
+
+def test_claims_from_the_gateway_are_text() -> None:
+    claims = pool.id_claims() | {"email_verified": "true", "exp": "Tue Apr 04 18:39:39 UTC 2023", "cognito:groups": "[a b]"}
+    assert auth.user(claims, "r").sub == claims["sub"]
+
+
+@pytest.mark.parametrize("sub", [None, 5, "", str(uuid.uuid4()).upper(), f"{uuid.uuid4()} ", f"USER#{uuid.uuid4()}"])
+def test_a_user_is_a_uuid(sub: object) -> None:
+    with pytest.raises(Unauthorized):
+        auth.user(pool.id_claims() | {"sub": sub}, "r")
+
+
+class TestARequestIdThatAClientHasChosen:
+    """API Gateway Developer Guide, "$context.requestId": clients can override it."""
+
+    @pytest.fixture(autouse=True)
+    def _deployed(self, in_lambda: pytest.MonkeyPatch) -> None:
+        del in_lambda
+
+    @staticmethod
+    def created(claims: dict[str, Any], title: str) -> Any:
+        headers = {"multiValueHeaders": {"Idempotency-Key": ["once"]}}
+        return app(event("POST", "/tasks", claims, json.dumps({"title": title}), **headers), Context())
+
+    def test_two_requests_with_it_are_two(self) -> None:
+        claims = pool.id_claims()
+        first, again, other = (self.created(claims, title) for title in ("T", "T", "U"))
+        assert (first["statusCode"], again["statusCode"], other["statusCode"]) == (201, 201, 422)
+        assert again["headers"]["Idempotency-Replayed"] == "true"
+        task = json.loads(first["body"])
+        path, named = f"/tasks/{task['task_id']}", {"pathParameters": {"task_id": task["task_id"]}}
+        where = {"resource": "/tasks/{task_id}", **named}
+        for title, status in (("A", 200), ("B", 412)):
+            change = event("PATCH", path, claims, json.dumps({"title": title}), **where)
+            change["requestContext"]["resourcePath"] = "/tasks/{task_id}"
+            change["multiValueHeaders"] = {"If-Match": ['"1"']}
+            assert app(change, Context())["statusCode"] == status
+
+    def test_it_sends_no_text_twice(self, machine: Person) -> None:
+        (token,) = str(machine.authorization).split()[1:]
+        claims = jwt.decode(token, options={"verify_signature": False})
+        body = json.dumps({"to": "+12025550191", "message": "Hello"})
+        headers = {"multiValueHeaders": {"Idempotency-Key": ["once"]}}
+        answers = [app(event("POST", "/sms", claims, body, **headers), Context()) for _ in range(3)]
+        assert [answer["statusCode"] for answer in answers] == [202] * 3
+        assert len({answer["body"] for answer in answers}) == 1
+        assert [answer["headers"].get("Idempotency-Replayed") for answer in answers] == [None, "true", "true"]
+
+    def test_what_is_no_id_is_shown_nowhere(self, capsys: pytest.CaptureFixture[str]) -> None:
+        answer = app(event(requestContext=context(requestId="carol@example.com")), Context())
+        assert "carol" not in json.dumps(answer)
+        assert "carol" not in capsys.readouterr().out

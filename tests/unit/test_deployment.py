@@ -1,0 +1,131 @@
+"""What API Gateway and Lambda are given."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import chalice.app
+import pytest
+from chalice.deploy.swagger import TemplatedSwaggerGenerator
+
+from app import app
+from chalicelib import aws, ledger, middleware, web
+from chalicelib.config import Settings
+from tests.conftest import ROOT
+from tests.support import pool
+from tests.support.events import Context
+
+OPEN = {("/health", "get"), ("/openapi.json", "get"), ("/docs", "get")}
+
+
+@pytest.fixture(scope="module")
+def swagger() -> Any:
+    """Return the API as Chalice describes it to API Gateway."""
+    return TemplatedSwaggerGenerator().generate_swagger(app)
+
+
+def test_every_route_but_the_open_ones_has_the_authorizer(swagger: Any) -> None:
+    methods = {(path, method): entry for path, entries in swagger["paths"].items() for method, entry in entries.items()}
+    guarded = {
+        route: entry.get("security") for route, entry in methods.items() if route[1] != "options" and route not in OPEN
+    }
+    assert guarded.keys() >= {("/tasks", "get"), ("/tasks", "post"), ("/tasks/{task_id}", "delete")}
+    others = {("/sms", "post"): [{"machines": ["task-api/sms"]}], ("/hello", "get"): [{"any_user": []}]}
+    assert guarded == {route: [{"users": []}] for route in guarded} | others
+    assert all("security" not in methods[route] for route in OPEN)
+
+
+def test_each_authorizer_admits_whom_it_should(swagger: Any) -> None:
+    schemes = {name: scheme["x-amazon-apigateway-authorizer"] for name, scheme in swagger["securityDefinitions"].items()}
+    assert schemes.pop("any_user")["authorizerResultTtlInSeconds"] == 0
+    pool_alone = {"type": "cognito_user_pools", "providerARNs": [pool.ARN]}
+    assert schemes == {
+        "users": pool_alone | {"identityValidationExpression": f"^{pool.WEB_CLIENT}$"},
+        "machines": pool_alone,  # an access token has no audience, which the expression would demand
+    }
+
+
+def test_every_route_answers_the_one_origin() -> None:
+    routes = [entry for entries in app.routes.values() for entry in entries.values()]
+    assert all(entry.cors == web.CORS for entry in routes)
+    assert all(entry.content_types == web.ANY_TYPE for entry in routes)  # a type is judged by the app
+
+
+def test_a_request_is_cut_off_before_its_function_is() -> None:
+    config = json.loads((ROOT / ".chalice" / "config.json").read_text())
+    for stage in config["stages"].values():
+        assert stage.get("lambda_timeout", config["lambda_timeout"]) > middleware.LONGEST + middleware.MARGIN
+    for milliseconds, seconds in ((10_000, 8), (8500, 8), (5000, 4.5), (501, 0.001), (-5, 0.001)):
+        assert middleware._seconds_left(Context(milliseconds)) == pytest.approx(seconds)
+
+
+def test_aws_is_called_as_often_and_waited_for_as_long_as_promised() -> None:
+    for config, read_timeout, attempts in ((aws.DYNAMODB, 2, 3), (aws.SNS, 3, 1)):
+        settings: Any = config
+        assert (settings.connect_timeout, settings.read_timeout) == (1, read_timeout)
+        assert settings.retries == {"mode": "standard", "total_max_attempts": attempts}
+    assert sum(ledger._PAUSES) < middleware.LONGEST / 4
+
+
+def test_every_setting_stands_in_every_stage() -> None:
+    stages = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"]
+    told = {output["Description"].split()[0] for output in template()["Outputs"].values()}
+    deployed = {word for word in told if word.isupper()}
+    settings = {name.upper() for name in Settings.__struct_fields__}
+    for name, stage in stages.items():
+        assert {*stage["environment_variables"], *deployed} == settings, name
+
+
+def test_the_table_and_the_users_outlive_their_stack() -> None:
+    for name in ("Table", "UserPool"):
+        resource = template()["Resources"][name]
+        # Not plain Retain: a first deployment that fails would leave a table whose name the second one cannot take.
+        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+
+
+def test_nobody_signs_in_with_a_plain_password_or_a_secret() -> None:
+    client = template()["Resources"]["WebClient"]["Properties"]
+    assert client["ExplicitAuthFlows"] == ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+    assert client["AllowedOAuthFlows"] == ["code"]
+    assert client["GenerateSecret"] is False
+    assert client["PreventUserExistenceErrors"] == "ENABLED"
+
+
+def test_what_is_shipped_starts_alone_and_believes_the_gateway(tmp_path: Path) -> None:
+    """Lay out what Chalice packs: app.py, chalicelib and two files of Chalice itself."""
+    shutil.copy(ROOT / "app.py", tmp_path)
+    shutil.copytree(ROOT / "chalicelib", tmp_path / "chalicelib", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "chalice").mkdir()
+    for name in ("__init__.py", "app.py"):
+        shutil.copy(Path(chalice.app.__file__).parent / name, tmp_path / "chalice")
+    script = """
+import json, sys
+sys.path[:0] = sys.argv[1:]
+from app import app
+from tests_events import Context, event
+claims = json.loads(sys.stdin.read())
+answer = app(event(claims=claims, multiValueQueryStringParameters={"cursor": ["x"]}), Context())
+forged = app(event(claims=None), Context())
+print(json.dumps([json.loads(answer["body"])["type"], forged["statusCode"], [name for name in sys.modules if name in MODULES]]))
+""".replace("MODULES", "('local', 'chalice.local', 'jwt', 'cryptography', 'moto', 'pytest')")
+    shutil.copy(ROOT / "tests" / "support" / "events.py", tmp_path / "tests_events.py")
+    packages = Path(str(pytest.__file__)).parent.parent
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script, str(tmp_path), str(packages)],
+        input=json.dumps(pool.id_claims()),
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"AWS_LAMBDA_FUNCTION_NAME": "task-api-prod"},
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == ["urn:problem:invalid-cursor", 401, []]
+
+
+def template() -> Any:
+    return json.loads((ROOT / ".chalice" / "resources.json").read_text())
