@@ -1,0 +1,174 @@
+"""Makes a virtual environment of exactly what a lock file names: `python local/install.py FOLDER LOCK [AGAIN]`.
+
+pip installs the pinned versions and compares their hashes. It looks up no dependencies, because the lock names them all, and
+builds nothing, because only wheels are taken: a newer release in the package index changes nothing. pip's own settings of
+where packages come from (an index, a proxy, certificates) apply.
+
+The environment counts as ready when it holds the file `.ready`, which is written last. AGAIN is the command that an error
+message tells people to run. A Python that is too old must be able to read this file, so that it can say what is needed.
+"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import IO, cast
+
+OLDEST = (3, 11)
+_QUIET = 4  # seconds without a line of ours
+PIP_INSTALL = ("-m", "pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-input")
+_ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON", "PIP_CONSTRAINT", "PIP_REQUIREMENT", "PIP_DRY_RUN")
+"""Settings of pip that would install into another place or other things than the lock names."""
+
+_CAUSES = {
+    "DO NOT MATCH THE HASHES": "A package differs from the one that {lock} pins. A proxy or an index that alters "
+    "packages is the usual reason; find out why before you install it. Then",
+    "No space left on device|Disk quota exceeded": "The disk is full. Make room (about 1 GB), then",
+    "CERTIFICATE_VERIFY_FAILED": "pip does not trust the certificate of the package index. Behind a company's proxy, set "
+    "PIP_CERT to the file of the company's root certificates, then",
+    "Could not find a version|No matching distribution|ConnectionError|Could not fetch|timed out|Max retries": "The package "
+    "index cannot be reached, or lacks a package of {lock}. Check the network, the proxy (HTTPS_PROXY) and the index "
+    "(PIP_INDEX_URL), then",
+    "ensurepip": "This Python cannot make virtual environments. On Debian and Ubuntu, `apt install python3-venv`, then",
+}
+"""What is printed by pip or venv, as a pattern, and what it means."""
+_UNKNOWN_CAUSE = "The lines above say why. Repair that, then"
+
+
+class InstallError(Exception):
+    """The environment could not be made; the text says what happened."""
+
+
+def is_ready(folder: Path, lock: Path) -> bool:
+    """Return whether the folder holds what the lock names, for this Python, or for any Python if this one is too old."""
+    try:
+        made_of, python = (folder / ".ready").read_text().splitlines()
+    except (OSError, ValueError):
+        return False
+    usable = sys.version_info < OLDEST or python == _python()
+    return usable and made_of == _digest(folder, lock) and os.access(str(folder / "bin" / "python"), os.X_OK)
+
+
+def make(folder: Path, lock: Path) -> None:
+    """Make the environment; raises InstallError. Of two that are started at once, one waits for the other."""
+    if folder.is_symlink():
+        message = f"{folder} is a link, and what it leads to would be emptied. Remove the link, then"
+        raise InstallError(message)
+    with _alone(lock):
+        if is_ready(folder, lock):
+            return
+        (folder / ".ready").unlink(missing_ok=True)
+        print(f"Installing the packages of {lock} into {folder} (once, about a minute) ...", flush=True)
+        _run([sys.executable, "-m", "venv", "--clear", str(folder)], lock)
+        install(folder / "bin" / "python", lock)
+        (folder / ".ready").write_text(f"{_digest(folder, lock)}\n{_python()}\n")
+
+
+def install(python: Path, lock: Path) -> None:
+    """Install what the lock names into the environment of this interpreter, and check it; raises InstallError."""
+    _run([str(python), "-I", *PIP_INSTALL, "--requirement", str(lock)], lock)
+    _run([str(python), "-I", "-m", "pip", "check"], lock)
+
+
+def _python() -> str:
+    return "{}.{}".format(*sys.version_info)
+
+
+def _digest(folder: Path, lock: Path) -> str:
+    """Return what the environment is made of; its scripts name its folder, so that it is of no use once it was moved."""
+    return hashlib.sha256(str(folder.absolute()).encode() + lock.read_bytes()).hexdigest()
+
+
+@contextmanager
+def _alone(lock: Path) -> "Iterator[None]":
+    import fcntl  # noqa: PLC0415 - not on Windows, which gets as far as the check of what is ready
+
+    with lock.open("rb+") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"Waiting for another installation of {lock} ...", flush=True)
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def _run(command: "list[str]", lock: Path) -> None:
+    """Run a command that may take a minute, and show that it goes on; raises InstallError with what it printed."""
+    ours = {"PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1"}
+    environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE} | ours
+    process = subprocess.Popen(  # noqa: S603 - our own words
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    lines: Queue[str] = Queue()
+    reader = Thread(target=lambda: [lines.put(line) for line in process.stdout or ()], daemon=True)
+    reader.start()
+    printed: list[str] = []
+    try:
+        began = shown = time.monotonic()
+        while reader.is_alive() or not lines.empty():
+            with suppress(Empty):
+                printed.append(lines.get(timeout=1))
+            now = time.monotonic()
+            if now - shown > _QUIET:
+                shown = now
+                print(f"  {_progress(printed, lock)}, {now - began:.0f} s", flush=True)
+    except BaseException:
+        process.terminate()
+        raise
+    finally:
+        process.wait()
+        reader.join()
+        cast("IO[str]", process.stdout).close()
+    if process.returncode:
+        output = "".join(printed)
+        sys.stderr.write("".join(printed[-20:]))
+        cause = next((cause for pattern, cause in _CAUSES.items() if re.search(pattern, output)), _UNKNOWN_CAUSE)
+        raise InstallError(cause.format(lock=lock))
+
+
+def _progress(printed: "list[str]", lock: Path) -> str:
+    first_words = [line.split(" ", 1)[0] for line in printed]
+    if "Installing" in first_words:
+        return "unpacking"
+    if "Collecting" in first_words:
+        return f"{first_words.count('Collecting')} of {_count(lock) - first_words.count('Ignoring')} packages fetched"
+    return "preparing"
+
+
+def _count(lock: Path) -> int:
+    return len(re.findall(r"^\S+==", lock.read_text(), re.MULTILINE))
+
+
+def main() -> int:
+    """Make the environment that the arguments name, unless it is ready, and return the exit status."""
+    folder, lock, *again = sys.argv[1:]
+    if is_ready(Path(folder), Path(lock)):
+        return 0
+    repeat = again[0] if again else "repeat the command"
+    if sys.version_info < OLDEST:
+        message = "Python 3.11 or later is needed, and this is {}.{}. Name one: {} PYTHON=python3.12"
+        print(message.format(sys.version_info[0], sys.version_info[1], repeat), file=sys.stderr)
+        return 1
+    try:
+        make(Path(folder), Path(lock))
+    except InstallError as error:
+        print(f"{error}: {repeat}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}. Repair that, then: {repeat}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"Stopped. To start the installation anew: {repeat}", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
