@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.e2e import aws as e2e
-from tests.e2e import ways
+from tests.support import aws as e2e
+from tests.support import ways
 from tests.support.aws import Aws, Checkout
 
 

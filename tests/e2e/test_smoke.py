@@ -11,9 +11,8 @@ import pytest
 from app import app
 from chalicelib.web import CORS
 from local import refusals
-from tests.e2e import aws as e2e
-from tests.e2e import ways
-from tests.support import leaks, pool
+from tests.support import aws as e2e
+from tests.support import leaks, pool, ways
 from tests.support.aws import Checkout, Deployed
 from tests.support.stand import Response
 

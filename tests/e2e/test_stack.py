@@ -8,9 +8,9 @@ import pytest
 from botocore.exceptions import ClientError, WaiterError
 
 from local import template
-from tests.e2e import aws as e2e
-from tests.e2e import ways
 from tests.e2e.test_deploy import there
+from tests.support import aws as e2e
+from tests.support import ways
 from tests.support.aws import Deployed
 
 

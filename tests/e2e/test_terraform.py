@@ -11,7 +11,7 @@ import pytest
 from local import refusals, template
 from local.terraform import snake
 from tests.conftest import ROOT
-from tests.e2e import aws as e2e
+from tests.support import aws as e2e
 from tests.support.aws import Checkout
 from tests.support.sameness import ALL, TYPES, differing, in_terraform, resolved
 from tests.support.stand import clean_environment

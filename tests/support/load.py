@@ -19,8 +19,7 @@ from typing import Any
 import jwt
 
 from tests import conftest  # noqa: F401 - conftest sets the stage
-from tests.e2e import aws, ways
-from tests.support import leaks
+from tests.support import aws, leaks, ways
 from tests.support.aws import Deployed
 from tests.support.crowd import UNANSWERED, Client, Owner, Request, Story
 from tests.support.judge import histories, violations
