@@ -66,15 +66,15 @@ def make(folder: Path, lock: Path) -> None:
             return
         (folder / ".ready").unlink(missing_ok=True)
         print(f"Installing the packages of {lock} into {folder} (once, about a minute) ...", flush=True)
-        _run([sys.executable, "-m", "venv", "--clear", str(folder)], lock)
+        run([sys.executable, "-m", "venv", "--clear", str(folder)], lock)
         install(folder / "bin" / "python", lock)
         (folder / ".ready").write_text(f"{_digest(folder, lock)}\n{_python()}\n")
 
 
 def install(python: Path, lock: Path) -> None:
     """Install what the lock names into the environment of this interpreter, and check it; raises InstallError."""
-    _run([str(python), "-I", *PIP_INSTALL, "--requirement", str(lock)], lock)
-    _run([str(python), "-I", "-m", "pip", "check"], lock)
+    run([str(python), "-I", *PIP_INSTALL, "--requirement", str(lock)], lock)
+    run([str(python), "-I", "-m", "pip", "check"], lock)
 
 
 def _python() -> str:
@@ -99,15 +99,21 @@ def _alone(lock: Path) -> "Iterator[None]":
         yield
 
 
-def _run(command: "list[str]", lock: Path) -> None:
-    """Run a command that may take a minute, and show that it goes on; raises InstallError with what it printed."""
+def run(command: "list[str]", lock: Path) -> None:
+    """Run a command of pip or venv and show every few seconds that it goes on; raises InstallError."""
     ours = {"PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1"}
     environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE} | ours
     process = subprocess.Popen(  # noqa: S603 - our own words
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     lines: Queue[str] = Queue()
-    reader = Thread(target=lambda: [lines.put(line) for line in process.stdout or ()], daemon=True)
+    output = cast("IO[str]", process.stdout)
+
+    def read() -> None:
+        for line in output:
+            lines.put(line)
+
+    reader = Thread(target=read, daemon=True)
     reader.start()
     printed: list[str] = []
     try:
@@ -125,12 +131,12 @@ def _run(command: "list[str]", lock: Path) -> None:
     finally:
         process.wait()
         reader.join()
-        cast("IO[str]", process.stdout).close()
+        output.close()
     if process.returncode:
-        output = "".join(printed)
         sys.stderr.write("".join(printed[-20:]))
-        cause = next((cause for pattern, cause in _CAUSES.items() if re.search(pattern, output)), _UNKNOWN_CAUSE)
-        raise InstallError(cause.format(lock=lock))
+        whole = "".join(printed)
+        cause = next((cause for pattern, cause in _CAUSES.items() if re.search(pattern, whole)), _UNKNOWN_CAUSE)
+        raise InstallError(cause.format(lock=lock.name))
 
 
 def _progress(printed: "list[str]", lock: Path) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib import RELEASE
-from local import template
+from local import install, template
 from local.environment import ROOT, LocalError, described
 
 _MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
@@ -61,12 +61,15 @@ def _fetch(folder: Path, wheels: str) -> None:
     config = json.loads((folder / ".chalice" / "config.json").read_text())
     processors = {stage.get("lambda_architecture", config["lambda_architecture"]) for stage in config["stages"].values()}
     platforms = [f"manylinux2014_{_MACHINES[processor]}" for processor in sorted(processors)]
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--require-hashes", "--only-binary=:all:", "--requirement", "requirements.txt", "--dest", wheels]
+    command = [sys.executable, "-I", "-m", "pip", "download", "--no-deps"]
+    lock = folder / "requirements.txt"
+    command += ["--require-hashes", "--only-binary=:all:", "--requirement", str(lock), "--dest", wheels]
     for more in ([], *(["--platform", platform] for platform in platforms)):
-        if subprocess.run([*command, *more], cwd=folder, check=False).returncode:  # noqa: S603 - its words are ours
-            message = "The packages of requirements.txt could not be fetched; what pip said stands above."
-            raise LocalError(message)
+        try:
+            install.run([*command, *more], lock)
+        except install.InstallError as error:
+            message = f"{error}: repeat the command."
+            raise LocalError(message) from error
 
 
 def package(stage: str, out: Path, **changes: object) -> None:

@@ -1,0 +1,279 @@
+"""Installing: what it does depends on the lock files alone, and when it fails it says what to do and leaves nothing half-made."""
+
+import hashlib
+import importlib.metadata
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from local import install, packaging
+from tests.conftest import ROOT
+from tests.support.stand import PATIENCE, clean_environment
+
+PIPS = {
+    "23.2.1": "7ccf472345f20d35bdc9d1841ff5f313260c2c33fe417f48c30ac46cccabf5be",  # comes with Python 3.11 and 3.12
+    "24.3.1": "3790624780082365f47549d032f3770eeb2b1e8bd1f7b2e02dace1afa361b4ed",
+    "26.3": "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13",
+}
+AGAIN = "make run"
+TWO = {"one": "1.0", "two": "1.0"}
+
+
+def pinned(lock: Path) -> dict[str, str]:
+    """Return the version of each package that the lock names for this Python and this machine."""
+    lines = lock.read_text().replace("\\\n", " ").splitlines()
+    pins = [Requirement(line.partition(" --hash")[0]) for line in lines if re.match(r"\S+==", line)]
+    return {pin.name: str(pin.specifier).removeprefix("==") for pin in pins if not pin.marker or pin.marker.evaluate()}
+
+
+def wheel(folder: Path, name: str, version: str, needs: Iterable[str]) -> str:
+    """Write a wheel with nothing in it but its metadata, and return its hash."""
+    stem = f"{re.sub('[-_.]+', '_', name)}-{version}"
+    extras = sorted({extra for need in needs for extra in re.findall(r"extra == ['\"]([\w.-]+)", need)})
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    lines += [f"Provides-Extra: {extra}" for extra in extras] + [f"Requires-Dist: {need}" for need in needs]
+    path = folder / f"{stem}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{stem}.dist-info/METADATA", "\n".join(lines) + "\n")
+        archive.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{stem}.dist-info/RECORD", "")
+    return sha256(path)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def packages(checkout: Path) -> dict[str, str]:
+    """Return what is installed beside what `python -m venv` brings."""
+    versions = installed(checkout / ".venv" / "bin" / "python")
+    return {name: version for name, version in versions.items() if name not in {"pip", "setuptools"}}
+
+
+def index(folder: Path, *locks: str) -> Path:
+    """Make an index of a year from now, and beside it the locks with the hashes of its made-up wheels.
+
+    Each locked package has the needs that it really has, and a newer version that needs what nobody has. Only the pip among
+    them is a real one, since it is used while it is installed.
+    """
+    wheels = folder / "wheels"
+    wheels.mkdir()
+    lock = (ROOT / "requirements-dev.txt").read_text()
+    pip = fetch(re.findall(r"^pip==[^#]*", lock, re.MULTILINE), wheels)
+    hashes = {}
+    for name, version in {name: version for lock in locks for name, version in pinned(ROOT / lock).items()}.items():
+        needs = importlib.metadata.requires(name) or []
+        hashes[name] = sha256(pip) if name == "pip" else wheel(wheels, name, version, needs)
+        wheel(wheels, name, "9999.0", ["what-nobody-has==1.0"])
+    for lock in locks:
+        pins = pinned(ROOT / lock).items()
+        (folder / lock).write_text("".join(f"{name}=={version} --hash=sha256:{hashes[name]}\n" for name, version in pins))
+    return wheels
+
+
+def fetch(pip: Iterable[str], folder: Path) -> Path:
+    """Fetch a pip, given as the lines of a requirements file with its hashes, and return its wheel."""
+    (folder / "pip.txt").write_text("\n".join(pip))
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "-r", "pip.txt"]
+    subprocess.run(command, cwd=folder, check=True)
+    (fetched,) = folder.glob("pip-*.whl")
+    return fetched
+
+
+def installed(python: Path) -> dict[str, str]:
+    done = subprocess.run(
+        [python, "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"],
+        check=True, capture_output=True, text=True, env=clean_environment(),
+    )  # fmt: skip
+    versions = dict(line.split("==") for line in done.stdout.splitlines())
+    return {name.lower(): version for name, version in versions.items()}
+
+
+@pytest.fixture(scope="module")
+def year(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make an index in which everything is newer than it is locked, and the locks beside it."""
+    folder = tmp_path_factory.mktemp("a year from now")
+    index(folder, "requirements-dev.txt", "requirements.txt")
+    return folder
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """As much of a checkout as an installation needs, with a lock of two packages and an index that has them."""
+    folder = tmp_path / "a folder with blanks"
+    (folder / "local").mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", folder)
+    shutil.copy(ROOT / "local" / "install.py", folder / "local")
+    wheels = folder / "wheels"
+    wheels.mkdir()
+    lines = [f"{name}==1.0 --hash=sha256:{wheel(wheels, name, '1.0', [])}" for name in ("one", "two")]
+    (folder / "requirements-dev.txt").write_text("\n".join(lines))
+    return folder
+
+
+def start(checkout: Path, **more: str) -> subprocess.Popen[str]:
+    environment = clean_environment(PIP_NO_INDEX="1", PIP_FIND_LINKS=(checkout / "wheels").as_uri(), **more)
+    return subprocess.Popen(
+        ["make", "--no-print-directory", ".venv", f"PYTHON={sys.executable}"],
+        cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def made(checkout: Path, **more: str) -> tuple[int, list[str]]:
+    """Run `make .venv` and return its exit status and what it printed, less what make itself says of a failure."""
+    process = start(checkout, **more)
+    lines = process.communicate(timeout=PATIENCE)[0].splitlines()
+    return process.returncode, [line for line in lines if not line.startswith("make: ")]
+
+
+@pytest.mark.parametrize("version", PIPS)
+def test_newer_releases_change_nothing(year: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    pip = fetch([f"pip=={version} --hash=sha256:{PIPS[version]}"], tmp_path)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([python, pip / "pip", "install", "--quiet", "--no-index", pip], check=True, env=clean_environment())
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", (year / "wheels").as_uri())
+    install.install(python, year / "requirements-dev.txt")
+    assert installed(python) == {name.lower(): version for name, version in pinned(year / "requirements-dev.txt").items()}
+
+
+def test_newer_releases_change_nothing_in_what_lambda_gets(
+    year: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", (year / "wheels").as_uri())
+    (tmp_path / ".chalice").mkdir()
+    shutil.copy(ROOT / ".chalice" / "config.json", tmp_path / ".chalice")
+    shutil.copy(year / "requirements.txt", tmp_path)
+    packaging._fetch(tmp_path, str(tmp_path / "wheels"))
+    fetched = {
+        path.name.split("-")[0].replace("_", "-"): path.name.split("-")[1] for path in (tmp_path / "wheels").iterdir()
+    }
+    assert fetched == pinned(ROOT / "requirements.txt")
+
+
+def test_make_installs_once(checkout: Path) -> None:
+    status, lines = made(checkout)
+    assert (status, lines[0]) == (0, "Installing the packages of requirements-dev.txt into .venv (once, about a minute) ...")
+    assert packages(checkout) == TWO
+    assert made(checkout) == (0, [])
+
+
+def test_another_lock_and_another_folder_are_installed_anew(checkout: Path) -> None:
+    made(checkout)
+    lock = checkout / "requirements-dev.txt"
+    lock.write_text(lock.read_text().splitlines()[0])
+    assert made(checkout)[1]
+    assert packages(checkout) == {"one": "1.0"}
+    moved = checkout.rename(checkout.with_name("moved"))
+    assert made(moved)[1]
+    assert packages(moved) == {"one": "1.0"}
+
+
+def test_two_at_once_install_once(checkout: Path) -> None:
+    processes = [start(checkout) for _ in range(2)]
+    printed = "".join(process.communicate(timeout=PATIENCE)[0] for process in processes)
+    assert [process.returncode for process in processes] == [0, 0]
+    assert printed.count("Installing the packages") == 1
+    assert packages(checkout) == TWO
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_one_that_is_cut_off_does_not_count_and_the_next_goes_on(checkout: Path, how: int) -> None:
+    process = start(checkout)
+    end = time.monotonic() + PATIENCE
+    while not (checkout / ".venv" / "bin" / "python").exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    os.killpg(process.pid, how)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode != 0
+    assert not (checkout / ".venv" / ".ready").exists()
+    assert made(checkout)[0] == 0
+    assert packages(checkout) == TWO
+
+
+def test_another_hash_is_refused_and_the_right_one_goes_on(checkout: Path) -> None:
+    (path,) = (checkout / "wheels").glob("two-*")
+    right = path.read_bytes()
+    wheel(checkout / "wheels", "two", "1.0", ["one"])
+    status, lines = made(checkout)
+    assert status != 0
+    assert lines[-1].startswith("A package differs from the one that requirements-dev.txt pins.")
+    assert lines[-1].endswith("Then: make .venv")
+    assert not (checkout / ".venv" / ".ready").exists()
+    path.write_bytes(right)
+    assert made(checkout)[0] == 0
+
+
+def test_without_a_network_the_last_line_says_so(checkout: Path) -> None:
+    nowhere = {"PIP_NO_INDEX": "0", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0"}
+    process = subprocess.run(
+        ["make", ".venv", f"PYTHON={sys.executable}"],
+        cwd=checkout, env=clean_environment(**nowhere), check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert process.returncode != 0
+    assert "The package index cannot be reached, or lacks a package of requirements-dev.txt." in process.stderr
+    assert not (checkout / ".venv" / ".ready").exists()
+
+
+@pytest.mark.parametrize(("said", "told"), [
+    ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "The disk is full."),
+    ("SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]'))", "pip does not trust the certificate of the package index."),
+    ("one 1.0 requires three, which is not installed.", "The lines above say why."),
+])  # fmt: skip
+def test_what_pip_says_is_shown_and_explained(
+    checkout: Path, capfd: pytest.CaptureFixture[str], said: str, told: str
+) -> None:
+    python = checkout / "python"
+    python.write_text(f'#!/bin/sh\necho "{said}"\nexit 1\n')
+    python.chmod(0o755)
+    with pytest.raises(install.InstallError, match=f"^{re.escape(told)}"):
+        install.install(python, checkout / "requirements-dev.txt")
+    assert said in capfd.readouterr().err
+
+
+def test_a_setting_of_pip_that_leads_elsewhere_does_not(checkout: Path, tmp_path: Path) -> None:
+    elsewhere = str(tmp_path / "elsewhere")
+    assert made(checkout, PIP_TARGET=elsewhere, PIP_USER="1", PIP_CONSTRAINT=elsewhere, PYTHONPATH=elsewhere)[0] == 0
+    assert packages(checkout) == TWO
+
+
+def test_a_link_is_not_emptied(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").touch()
+    (checkout / ".venv").symlink_to(tmp_path / "kept")
+    status, lines = made(checkout)
+    assert status != 0
+    assert lines == [".venv is a link, and what it leads to would be emptied. Remove the link, then: make .venv"]
+    assert (tmp_path / "kept" / "file").exists()
+
+
+class TestAnOldPython:
+    def test_is_told_in_one_line(
+        self, checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.chdir(checkout)
+        monkeypatch.setattr("sys.version_info", (3, 9, 6))
+        monkeypatch.setattr("sys.argv", ["install.py", ".venv", "requirements-dev.txt", AGAIN])
+        assert install.main() == 1
+        line = "Python 3.11 or later is needed, and this is 3.9. Name one: make run PYTHON=python3.12\n"
+        assert capsys.readouterr().err == line
+
+    def test_may_use_what_a_newer_one_has_made(self, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        made(checkout)
+        monkeypatch.chdir(checkout)
+        monkeypatch.setattr("sys.version_info", (3, 9, 6))
+        monkeypatch.setattr("sys.argv", ["install.py", ".venv", "requirements-dev.txt", AGAIN])
+        assert install.main() == 0
