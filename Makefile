@@ -4,16 +4,25 @@ PORT ?= 8000
 AWS_PORT ?= 4566
 export PORT AWS_PORT
 
-.PHONY: .venv .venv/lint run test fuzz history bugs load generate package package-terraform deploy destroy lock clean
+.PHONY: .venv .venv/lint run test check fuzz history bugs load generate package package-terraform deploy destroy lock clean
 
 run: .venv
 	@.venv/bin/python -m local run
 
-test: .venv .venv/lint
+# What everybody runs: all checks that need one process, or those of T alone: make test T=tests/unit/test_task.py
+test: .venv
+ifdef T
+	@.venv/bin/python -m pytest $(T)
+else
 	@.venv/bin/python -m ruff check
 	@.venv/bin/python -m ruff format --check
 	@.venv/bin/python -m mypy
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
+endif
+
+# What needs servers, deployments and time, with as many side by side as there are workers.
+check: .venv .venv/lint
+	@.venv/bin/python -m pytest tests/faults tests/e2e --numprocesses 2 --dist loadfile
 
 fuzz: .venv
 	@.venv/bin/python -u -m tests.support.fuzzer $(SEED)
