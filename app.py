@@ -1,10 +1,13 @@
 """The API as a table of contents: who may call, then every route."""
 
-import importlib.util
+import os
 from typing import Any
 
 from chalice import AuthResponse, Chalice, CognitoUserPoolAuthorizer, Response
 from chalice.app import AuthRequest
+
+if "AWS_CHALICE_CLI_MODE" in os.environ:  # pragma: no cover - set by the `chalice` command, never in Lambda
+    import local.chalice_cli  # noqa: F401 - gives the command the settings of its stage; never shipped
 
 from chalicelib import RELEASE, middleware, sms, tasks, web
 from chalicelib.auth import SMS_SCOPE
@@ -14,10 +17,6 @@ from chalicelib.lists import BoardQuery, TaskQuery
 from chalicelib.task import NewTask, TaskChanges
 from chalicelib.text import Text
 from chalicelib.web import ANY_TYPE, CORS
-
-# On a laptop alone: Chalice does not ship its server to Lambda, nor do we ship ours.
-if importlib.util.find_spec("chalice.local") and importlib.util.find_spec("local"):  # pragma: no branch
-    import local.gateway  # noqa: F401 - makes `chalice local` behave like the gateway
 
 
 class OneClient(CognitoUserPoolAuthorizer):

@@ -2,23 +2,27 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
-_VENV = _ROOT / ".venv"
 _COMMANDS = {
-    "run": ("start the API and AWS on this machine; `make run` prepares what it needs and calls it", ""),
-    "env": ('print the settings of what is running, for: eval "$(python -m local env)"', ""),
-    "signup": ("sign up a user of the local pool and print the password", "email"),
-    "token": ("sign a user in and print the ID token", "user"),
-    "machine-token": ("print an access token of the machine client, by client credentials", ""),
-    "inbox": ("print the texts that were sent", ""),
-    "generate": ("write anew what is read off the code: openapi.json, docs.html, the policies and docs/licences.md", ""),
-    "package": ("write the CloudFormation template and the zip of a stage to dist", "stage"),
-    "package-terraform": ("write the Terraform module and the zip of a stage to dist", "stage"),
-    "deploy": ("deploy a stage to the AWS that you are signed in to", "stage"),
-    "destroy": ("take a stage away from there", "stage"),
+    "run": "serve the API on this machine, and start or join an AWS there",
+    "env": 'print the settings of what is running, for: eval "$(python -m local env)"',
+    "signup": "sign up a user of the local pool and print the password",
+    "token": "sign a user in and print the ID token",
+    "machine-token": "print an access token of the machine client, by client credentials",
+    "inbox": "print the texts that were sent",
+    "generate": "write what is generated from the code: openapi.json, docs.html, the policies, merge templates and licences",
+    "package": "write the CloudFormation template and the zip of a stage to dist",
+    "package-terraform": "write the Terraform module and the zip of a stage to dist",
+    "deploy": "deploy a stage to the AWS that you are signed in to",
+    "destroy": "take a stage away from there",
+}
+_ARGUMENTS = dict.fromkeys(("package", "package-terraform", "deploy", "destroy"), "stage") | {
+    "signup": "email",
+    "token": "user",
 }
 
 
@@ -26,35 +30,49 @@ def main() -> int:
     """Do what the arguments say; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m local", description="The task API on a laptop, and its way to AWS.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, (told, argument) in _COMMANDS.items():
+    for name, told in _COMMANDS.items():
         command = commands.add_parser(name, help=told)
-        if argument:
-            command.add_argument("argument", metavar=argument)
+        if name in _ARGUMENTS:
+            command.add_argument("argument", metavar=_ARGUMENTS[name])
+    run = commands.choices["run"]
+    run.add_argument("--host", default="127.0.0.1")
+    run.add_argument("--port", default=os.environ.get("PORT", "8000"))
+    run.add_argument("--stage", default="local")
+    run.add_argument("--no-reload", dest="reload", action="store_false")
     arguments = parser.parse_args()
 
     try:
         import boto3  # noqa: F401, PLC0415
-    except ModuleNotFoundError:
-        print("Nothing is installed here yet. Start with `make run`.", file=sys.stderr)
+        if arguments.command == "run":
+            import ministack  # noqa: F401, PLC0415
+    except ModuleNotFoundError as missing:
+        print(
+            f"{missing.name} is not installed for {sys.executable}. Start with `make run`, or install it here: "
+            f"{sys.executable} -m pip install --no-deps -r requirements-dev.txt",
+            file=sys.stderr,
+        )
         return 1
     from local.environment import LocalError  # noqa: PLC0415 - only now is it sure that it can be imported
 
     try:
-        _do(arguments.command, getattr(arguments, "argument", ""))
+        _do(arguments)
     except LocalError as error:
         print(error, file=sys.stderr)
+        if "CHALICE_WORKER" in os.environ:  # else Chalice's reloader, whose worker this is, would report success
+            os.kill(os.getppid(), signal.SIGTERM)
         return 1
     return 0
 
 
-def _do(command: str, argument: str) -> None:
+def _do(arguments: argparse.Namespace) -> None:
+    command, argument = arguments.command, getattr(arguments, "argument", "")
     if command in {"generate", "package", "package-terraform", "deploy", "destroy"}:
         _on_the_way_to_aws(command, argument)
         return
     from local import environment, machines, people, run  # noqa: PLC0415
 
     if command == "run":
-        run.run()
+        run.run(arguments.host, environment.port("PORT", arguments.port), arguments.stage, reload=arguments.reload)
         return
     variables = environment.join()
     if command == "env":
@@ -77,12 +95,13 @@ def _on_the_way_to_aws(command: str, stage: str) -> None:
     if command in {"deploy", "destroy"}:
         environment.require_region()
     environment.describe(stage or environment.STAGE)
-    from local import deploy, licences, openapi, packaging, policies, reference, terraform  # noqa: PLC0415 - some import the app
+    from local import deploy, licences, openapi, packaging, policies, reference, template, terraform  # noqa: PLC0415 - some import the app
 
     if command == "generate":
         openapi.write()
         reference.write()
         policies.write()
+        template.write()
         licences.write()
     elif command == "package":
         packaging.package(stage, _ROOT / "dist" / stage)
@@ -97,7 +116,4 @@ def _on_the_way_to_aws(command: str, stage: str) -> None:
 
 
 if __name__ == "__main__":
-    python = _VENV / "bin" / "python"
-    if python.exists() and Path(sys.prefix).resolve() != _VENV.resolve():
-        os.execv(python, [str(python), "-m", "local", *sys.argv[1:]])  # noqa: S606 - any Python may be asked; that one has what it takes
     sys.exit(main())

@@ -8,7 +8,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from local import refusals, stack, template
-from local.environment import LocalError
+from local.environment import LocalError, stage_config
 
 _LOGS_ROLE = "task-api-gateway-logs"
 _LOGS_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
@@ -19,8 +19,9 @@ _SLOW_PAUSE, _SLOW_TRIES = 30, 40
 
 def finish(api_id: str, stage: str) -> None:
     """Set what is missing on a stage that Chalice has deployed; what is there stays. Raises LocalError, ClientError."""
+    _let_it_log()
     gateway: Any = boto3.client("apigateway")
-    chosen = template.settings(stage)
+    chosen = stage_config(stage)
     changed = False
     for kind, response in refusals.responses(chosen["environment_variables"]["WEB_ORIGIN"]).items():
         wanted = {**response, "statusCode": str(response["statusCode"])}
@@ -49,7 +50,7 @@ def finish(api_id: str, stage: str) -> None:
     gateway.update_stage(restApiId=api_id, stageName=stage, patchOperations=operations)
 
 
-def let_it_log() -> None:
+def _let_it_log() -> None:
     """Give API Gateway a role with which it may write logs, where the account and region have none; raises ClientError."""
     gateway: Any = boto3.client("apigateway")
     if gateway.get_account().get("cloudwatchRoleArn"):

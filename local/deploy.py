@@ -3,15 +3,16 @@
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import apigateway, packaging, stack, template
-from local.environment import CONFIG, ROOT, LocalError
+from local import packaging, stack
+from local.environment import ROOT, LocalError
 
 _DEPLOYED = ROOT / ".chalice" / "deployed"
 
@@ -21,16 +22,11 @@ def deploy(stage: str) -> None:
     _DEPLOYED.mkdir(exist_ok=True)
     _introduce(stage, "deploy")
     with _step(stage, "Table, users, clients, logs and alarms (CloudFormation)"):
-        settings = stack.deploy(stage)
-    _remember(stage, settings)
-    with _step(stage, "A role with which API Gateway may write logs, once for each account and region"):
-        apigateway.let_it_log()
-    with _step(stage, "Functions and API (chalice deploy)"):
+        stack.deploy(stage)
+    with _step(stage, "Functions and API, and what Chalice cannot set on it (chalice deploy)"):
         _chalice("deploy", stage)
-    api = _api(stage)
-    with _step(stage, "Refusals, limits, logs and traces of the API, which Chalice cannot set"):
-        apigateway.finish(api["rest_api_id"], stage)
-    print(f"Stage {stage} answers at {api['rest_api_url']} - try {api['rest_api_url']}health")
+    url = _api(stage)["rest_api_url"]
+    print(f"Stage {stage} answers at {url} - try {url}health")
 
 
 def destroy(stage: str) -> None:
@@ -60,23 +56,9 @@ def _step(stage: str, name: str, command: str = "deploy") -> Iterator[None]:
     try:
         yield
     except (LocalError, ClientError, BotoCoreError) as error:
-        message = (
-            f"This step failed: {name}.\n{error}\nWhat was done before it stays. Mend it, then: make {command} STAGE={stage}"
-        )
+        what_next = f"What was done before it stays. Repair it, then: make {command} STAGE={stage}"
+        message = f"This step failed: {name}.\n{error}\n{what_next}"
         raise LocalError(message) from error
-
-
-def _remember(stage: str, settings: Mapping[str, str | None]) -> None:
-    """Write what only deployed resources know into the stage's settings, to be reviewed and committed; none is secret."""
-    config = json.loads(CONFIG.read_text())
-    variables = config["stages"][stage]["environment_variables"]
-    known = variables | settings
-    if known != variables:
-        config["stages"][stage]["environment_variables"] = {
-            name: value for name, value in known.items() if value is not None
-        }
-        CONFIG.write_text(json.dumps(config, indent=2) + "\n")
-        print(f"The settings of stage {stage} in .chalice/config.json have changed: commit them.")
 
 
 def _chalice(command: str, stage: str) -> None:
@@ -97,20 +79,23 @@ def _api(stage: str) -> dict[str, Any]:
 
 def _delete_stack(stage: str) -> str:
     """Return what refuses to be deleted, in words; nothing if all is gone."""
-    settings = stack.settings(stage) or template.settings(stage)["environment_variables"]
+    pools = _pools(stage)
     stack.delete(stage)
     # The stack leaves both, whoever deletes it; here somebody has asked for it.
-    deletions = {
-        f"the table {stack.name(stage)}": lambda: boto3.client("dynamodb").delete_table(TableName=stack.name(stage))
+    table = stack.name(stage)
+    deletions: dict[str, Callable[[], object]] = {
+        f"the table {table}": partial(boto3.client("dynamodb").delete_table, TableName=table)
     }
-    if pool := settings.get("USER_POOL_ARN", "").rpartition("/")[2]:
-        deletions[f"the user pool {pool}"] = lambda: boto3.client("cognito-idp").delete_user_pool(UserPoolId=pool)
+    for pool in pools:
+        deletions[f"the user pool {pool}"] = partial(boto3.client("cognito-idp").delete_user_pool, UserPoolId=pool)
     left = [what for what, delete in deletions.items() if not _deleted(delete)]
-    gone = {"TABLE_NAME", "WEB_CLIENT_ID", "MACHINE_CLIENT_IDS"}
-    if not any("user pool" in what for what in left):  # whose id is known nowhere else, and asked for by the next attempt
-        gone.add("USER_POOL_ARN")
-    _remember(stage, dict.fromkeys(gone))
     return " and ".join(left) and f"{' and '.join(left)}, protected from deletion"
+
+
+def _pools(stage: str) -> list[str]:
+    """Return the ids of the user pools with the stage's name, also of those that a deleted stack has left."""
+    pages = boto3.client("cognito-idp").get_paginator("list_user_pools").paginate(MaxResults=60)
+    return [pool["Id"] for page in pages for pool in page["UserPools"] if pool["Name"] == stack.name(stage)]
 
 
 def _deleted(delete: Any) -> bool:

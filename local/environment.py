@@ -5,6 +5,7 @@ import os
 import shlex
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError
@@ -22,10 +23,9 @@ class LocalError(Exception):
     """Something that a person has to know: one line, with what to do next."""
 
 
-def port(name: str, default: int) -> int:
-    """Return the port in an environment variable; raises LocalError."""
-    text = os.environ.get(name) or str(default)
-    if not (text.isdecimal() and 0 < int(text) < 2**16):
+def port(name: str, text: str) -> int:
+    """Return the port that a text names, for the setting of this name; raises LocalError."""
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**16):
         message = f"{name}={text} is not a port; take a number from 1 to 65535."
         raise LocalError(message)
     return int(text)
@@ -65,28 +65,46 @@ def join() -> dict[str, str]:
         _set(variables)
         answers(f"{variables['AWS_ENDPOINT_URL']}/_ministack/health")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        message = "Nothing is running here. Start it with `make run`, in another terminal."
+        message = "Nothing is running here. Start it with `make run` or `chalice local`, in another terminal."
         raise LocalError(message) from error
     return variables
 
 
 def stages() -> list[str]:
     """Return the stages on AWS."""
-    return [name for name in json.loads(CONFIG.read_text())["stages"] if name != STAGE]
+    return [name for name in _config()["stages"] if name != STAGE]
 
 
-def described(stage: str) -> dict[str, str]:
-    """Return settings with which the app can be looked at, where nothing of AWS is called."""
-    variables: dict[str, str] = json.loads(CONFIG.read_text())["stages"][stage]["environment_variables"]
-    pool = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_none"
-    deployed = {"TABLE_NAME": "none", "USER_POOL_ARN": pool, "WEB_CLIENT_ID": "none", "MACHINE_CLIENT_IDS": ""}
-    return deployed | variables | {"AWS_DEFAULT_REGION": boto3.Session().region_name or "us-east-1"}
+def stage_config(stage: str) -> dict[str, Any]:
+    """Return what .chalice/config.json says of a stage, with the environment variables that all stages share."""
+    config = _config()
+    own: dict[str, Any] = config["stages"][stage]
+    return own | {"environment_variables": config["environment_variables"] | own["environment_variables"]}
 
 
-def require_stage(stage: str) -> None:
-    """Raise LocalError for what is no stage on AWS."""
-    if stage not in stages():
-        message = f"STAGE={stage} is not a stage on AWS; take one of {', '.join(stages())}."
+def variables(stage: str) -> dict[str, str]:
+    """Return the environment variables of a stage in .chalice/config.json."""
+    found: dict[str, str] = stage_config(stage)["environment_variables"]
+    return found
+
+
+def placeholders() -> dict[str, str]:
+    """Return values for the settings that only deployed resources know, where nothing of AWS is called."""
+    name = "SetByTheMergeTemplate"
+    pool = f"arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_{name}"
+    return {"TABLE_NAME": name, "USER_POOL_ARN": pool, "WEB_CLIENT_ID": name, "MACHINE_CLIENT_IDS": ""}
+
+
+def describe(stage: str) -> None:
+    """Set settings with which the app can be imported, where nothing of AWS is called."""
+    os.environ.update(variables(stage) | placeholders())
+
+
+def require_stage(stage: str, *, on_aws: bool = True) -> None:
+    """Raise LocalError for what is no stage, or none on AWS where one is needed."""
+    known = stages() if on_aws else [STAGE, *stages()]
+    if stage not in known:
+        message = f"{stage} is not a stage{' on AWS' * on_aws}; take one of {', '.join(known)} (.chalice/config.json)."
         raise LocalError(message)
 
 
@@ -102,11 +120,6 @@ def require_region() -> None:
         raise LocalError(message)
 
 
-def describe(stage: str) -> None:
-    """Set these settings here."""
-    os.environ.update(described(stage))
-
-
 def shell(variables: dict[str, str]) -> str:
     """Return the lines that set the variables in a shell."""
     forget = "for name in $(env | sed -n 's/^\\(AWS_[A-Z0-9_]*\\)=.*/\\1/p'); do unset $name; done"
@@ -119,6 +132,11 @@ def answers(url: str | urllib.request.Request) -> bytes:
     with opener.open(url, timeout=2) as answer:
         body: bytes = answer.read()
     return body
+
+
+def _config() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(CONFIG.read_text())
+    return found
 
 
 def _set(variables: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from chalicelib import RELEASE
 from local import install, template
-from local.environment import ROOT, LocalError, described
+from local.environment import ROOT, LocalError
 
 _MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 _SHIPPED = ("app.py", "chalicelib", "requirements.txt", ".chalice")
@@ -39,7 +39,7 @@ def shipped(stage: str, **changes: object) -> Iterator[Path]:
         yield copy
 
 
-def chalice(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+def chalice(folder: Path, *arguments: str) -> None:
     """Run Chalice there and show what it says as it goes; raises LocalError.
 
     It would fetch the wheels of another processor without comparing hashes, and go on without those that it cannot get. So
@@ -49,8 +49,8 @@ def chalice(folder: Path, *arguments: str, environment: dict[str, str] | None = 
     with tempfile.TemporaryDirectory() as wheels:
         if arguments[0] != "delete":
             _fetch(folder, wheels)
-        ours = {"PYTHONDONTWRITEBYTECODE": "1", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels}
-        done = subprocess.run(command, cwd=folder, env=dict(os.environ) | ours | (environment or {}), check=False)  # noqa: S603 - its words are ours
+        ours = {"PYTHONDONTWRITEBYTECODE": "1", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=folder, env=os.environ | ours, check=False)  # noqa: S603 - its words are ours
     if done.returncode:
         message = f"`chalice {' '.join(arguments)}` failed; what it said stands above."
         raise LocalError(message)
@@ -78,15 +78,12 @@ def package(stage: str, out: Path, **changes: object) -> None:
     Raises LocalError.
     """
     with shipped(stage, **changes) as folder:
-        merged = folder.parent / "merge.json"
-        merged.write_text(json.dumps(template.merge(stage)))
         built = folder.parent / "built"
-        arguments = ("package", "--stage", stage, "--merge-template", str(merged), str(built))
-        chalice(folder, *arguments, environment=described(stage))
+        chalice(folder, "package", "--stage", stage, "--merge-template", str(template.path(stage)), str(built))
         out.mkdir(parents=True, exist_ok=True)
         shutil.copy(built / "deployment.zip", out / "deployment.zip")
-        whole = json.loads((built / "sam.json").read_text())
-    (out / "template.json").write_text(json.dumps(whole, indent=1) + "\n")
+        shutil.copy(built / "sam.json", out / "template.json")
+    whole = json.loads((out / "template.json").read_text())
     (out / "import.json").write_text(json.dumps(_data_alone(whole), indent=1) + "\n")
     (out / "MANIFEST.md").write_text(_manifest(stage, out, whole))
 

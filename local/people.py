@@ -14,17 +14,16 @@ DEMO = ("alice@example.com", "bob@example.com", "admin@example.com")
 _FILE = HOME / "people.json"
 
 
-def ensure_demo() -> dict[str, str]:
-    """Sign up those demo users that are not there yet, and return the passwords of all whom this machine knows."""
+def ensure_demo() -> None:
+    """Sign up those demo users that are not there yet."""
     for email in DEMO:
-        password = _passwords().get(email)
+        password = passwords().get(email)
         try:
             signup(email, password)
         except LocalError:
             if password is None:
                 _reset(email)
     boto3.client("cognito-idp").admin_add_user_to_group(UserPoolId=_pool(), Username=DEMO[-1], GroupName="admin")
-    return _passwords()
 
 
 def signup(email: str, password: str | None = None) -> str:
@@ -50,7 +49,7 @@ def signup(email: str, password: str | None = None) -> str:
 def token(name: str) -> str:
     """Return a fresh ID token of a user, by a sign-in with SRP; raises LocalError."""
     email = name if "@" in name else f"{name}@example.com"
-    password = _passwords().get(email)
+    password = passwords().get(email)
     if password is None:
         message = f"Nobody here is called {email}. Add them with: .venv/bin/python -m local signup {email}"
         raise LocalError(message)
@@ -92,12 +91,13 @@ def _new_password() -> str:
     return f"{secrets.token_urlsafe(9)}aA1"  # of every kind that the pool demands
 
 
-def _passwords() -> dict[str, str]:
-    passwords: dict[str, str] = json.loads(_FILE.read_text()) if _FILE.exists() and _FILE.stat().st_size else {}
-    return passwords
+def passwords() -> dict[str, str]:
+    """Return the passwords of the users that were signed up on this machine, by e-mail address."""
+    known: dict[str, str] = json.loads(_FILE.read_text()) if _FILE.exists() and _FILE.stat().st_size else {}
+    return known
 
 
 def _remember(email: str, password: str) -> None:
-    passwords = _passwords() | {email: password}
+    known = passwords() | {email: password}
     _FILE.touch(mode=0o600)
-    _FILE.write_text(json.dumps(passwords, indent=1))
+    _FILE.write_text(json.dumps(known, indent=1))

@@ -1,13 +1,15 @@
-"""`make run`: AWS on this machine, its table and its users, and the API in front of them, until Ctrl-C."""
+"""The API on this machine until Ctrl-C: `make run`, and what `chalice local` becomes."""
 
 import os
 import shlex
 import signal
-import socket
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local import aws, child, environment, people, stack
 from local.environment import HOME, HOST, ROOT, STAGE, LocalError
@@ -17,78 +19,93 @@ _TEXT = '{"to": "+12025550100", "message": "Hello"}'
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run() -> None:
-    """Start everything, tell how to use it, and wait; raises LocalError. Whatever happens, nothing is left running."""
-    _refuse_second_run()
-    port, aws_port = environment.port("PORT", 8000), environment.port("AWS_PORT", 4566)
-    for name, number in (("PORT", port), ("AWS_PORT", aws_port)):
-        _refuse_port_in_use(name, number)
+def run(host: str, port: int, stage: str, *, reload: bool) -> None:
+    """Serve the API until a signal comes; raises LocalError. Whatever happens, nothing is left running.
+
+    The stage local stands on the AWS of this machine, any other on its own table and users, to which the variables of this
+    shell lead.
+    """
+    environment.require_stage(stage, on_aws=False)
+    aws.require_free_port("PORT", port)
+    for signal_ in _ENDINGS:  # Ctrl-C among them: a shell may have started us deaf to it
+        signal.signal(signal_, signal.default_int_handler)
+    try:
+        with _local_aws(port) if stage == STAGE else _deployed(stage):
+            _serve(host, port, stage, reload=reload)
+    except KeyboardInterrupt:
+        return
+
+
+@contextmanager
+def _local_aws(port: int) -> Iterator[None]:
+    aws_port = environment.port("AWS_PORT", os.environ.get("AWS_PORT", "4566"))
     if port == aws_port:
         message = f"PORT and AWS_PORT are both {port}. Choose another one: make run AWS_PORT={port + 1}"
         raise LocalError(message)
-    HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for signal_ in _ENDINGS:  # Ctrl-C among them: a shell may have started us deaf to it
-        signal.signal(signal_, signal.default_int_handler)
-    with ExitStack() as ending:
+    with aws.running(_prepare):
         try:
-            variables = environment.choose(aws_port)
-            _say("Starting AWS on this machine (ministack) ...")
-            stand_in = ending.enter_context(aws.running(aws_port))
-            _say("Deploying the table, the user pool and its clients (.chalice/resources.json) ...")
-            ending.callback(environment.leave)
-            environment.announce(variables | _settings())
-            _say("Signing up the demo users ...")
-            passwords = people.ensure_demo()
-            _say("Starting the API (chalice local) ...")
-            server = child.start("local.server", str(port))
-            ending.callback(child.stop, server)
-            aws.await_answer(
-                server,
-                f"http://{HOST}:{port}/health",
-                "The API does not start; the lines above tell why. Mend it, then: make run",
-            )
-            _say(_welcome(port, passwords))
-            while server.poll() is None and stand_in.poll() is None:
-                time.sleep(0.5)
+            yield
         except KeyboardInterrupt:
-            _say("\nStopping. Users, tokens and tasks are kept for the next `make run`.")
+            _say("\nStopping. Users, tokens and tasks are kept for the next start.")
             for signal_ in _ENDINGS:  # a second Ctrl-C would lose what is being written
                 signal.signal(signal_, signal.SIG_IGN)
-            return
-        message = "The API has ended by itself; the lines above tell why. Mend it, then: make run"
-        if stand_in.poll() is not None:
-            message = (
-                f"The local AWS has ended by itself; {HOME / 'aws.log'} may tell why. It writes what it holds when it is "
-                "stopped, so what was new in this run is lost. Go on with: make run"
-            )
-        raise LocalError(message)
 
 
-def _refuse_second_run() -> None:
+def _prepare() -> dict[str, str]:
+    _say("Deploying the table, the user pool and its clients (.chalice/resources.json) ...")
     try:
-        running = environment.join()["AWS_ENDPOINT_URL"]
-    except LocalError:
-        return
-    message = f"It is running already, in another terminal, with its AWS at {running}. Stop it there with Ctrl-C first."
-    raise LocalError(message)
+        settings = stack.deploy(STAGE, pause=1)
+    except LocalError as error:
+        message = f"{error} Repair it, or delete {HOME} to start with nothing; then start again."
+        raise LocalError(message) from error
+    os.environ.update(settings)
+    _say("Signing up the demo users ...")
+    people.ensure_demo()
+    return settings
 
 
-def _refuse_port_in_use(name: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            message = f"Port {port} is in use. Choose another one: make run {name}={port + 1}"
-            raise LocalError(message) from error
+@contextmanager
+def _deployed(stage: str) -> Iterator[None]:
+    environment.require_region()
+    try:
+        os.environ.update(stack.require(stage))
+    except (BotoCoreError, ClientError) as error:
+        message = f"The stack {stack.name(stage)} cannot be read: {error}"
+        raise LocalError(message) from error
+    yield
+
+
+def _serve(host: str, port: int, stage: str, *, reload: bool) -> None:
+    _say("Starting the API ...")
+    server = child.start("local.server", host, str(port), stage, "reload" if reload else "")
+    try:
+        reachable = HOST if host == "0.0.0.0" else host  # noqa: S104 - compared, not bound to
+        failed = "The API does not start; the lines above say why. Repair it, then start again."
+        aws.await_answer(server, f"http://{reachable}:{port}/health", failed)
+        _say(_welcome(port) if stage == STAGE else f"Stage {stage} is served at http://{reachable}:{port}. Ctrl-C stops it.")
+        parent = os.getppid()
+        while server.poll() is None and os.getppid() == parent:  # `chalice local` is our parent, and may be killed
+            if stage == STAGE and not aws.is_running():
+                message = (
+                    f"The local AWS has ended by itself; {HOME / 'aws.log'} may say why. It writes what it holds when it is "
+                    "stopped, so what was new since it started is lost. Start again."
+                )
+                raise LocalError(message)
+            time.sleep(0.5)
+    finally:
+        child.stop(server)
+    if os.getppid() == parent:
+        message = "The API has ended by itself; the lines above say why. Repair it, then start again."
+        raise LocalError(message)
 
 
 def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _welcome(port: int, passwords: dict[str, str]) -> str:
+def _welcome(port: int) -> str:
     url = f"http://{HOST}:{port}"
+    passwords = people.passwords()
     widest = max(map(len, passwords))
     users = "\n".join(f"  {email:{widest}}  {password}" for email, password in passwords.items())
     return f"""
@@ -116,11 +133,3 @@ def _python() -> str:
     home = os.environ.get("LOCAL_HOME")  # which another terminal does not know
     before = f"LOCAL_HOME={shlex.quote(home)} " if home else ""
     return before + shlex.quote(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path))
-
-
-def _settings() -> dict[str, str]:
-    try:
-        return stack.deploy(STAGE, pause=1)
-    except LocalError as error:
-        message = f"{error} Mend it, or delete {HOME} to start with nothing; then: make run"
-        raise LocalError(message) from error

@@ -11,21 +11,25 @@ from chalice.cli import run_local_server
 from chalice.cli.factory import CLIFactory
 from watchfiles import Change, run_process
 
-from local.environment import HOST, ROOT, STAGE
+import local.gateway  # noqa: F401 - makes Chalice's server behave as API Gateway does
+from local.environment import ROOT
 
 _WATCHED = [ROOT / path for path in ("app.py", "chalicelib", ".chalice/config.json", "local/gateway.py")]
 
 
-def main(port: str) -> None:
-    """Serve on that port until a signal comes."""
+def main(host: str, port: str, stage: str, reload: str) -> None:
+    """Serve on that port until a signal comes, and start again when a file changes, if asked to."""
+    if not reload:
+        serve(host, port, stage)
+        return
     logging.getLogger("watchfiles").addHandler(logging.NullHandler())  # it has a word for every signal
-    run_process(*_WATCHED, target="local.server.serve", target_type="function", args=(port,), callback=_tell)
+    run_process(*_WATCHED, target="local.server.serve", target_type="function", args=(host, port, stage), callback=_tell)
 
 
-def serve(port: str) -> None:
+def serve(host: str, port: str, stage: str) -> None:
     """Serve the app as it is now; say what is wrong with it if it cannot be."""
     try:
-        run_local_server(CLIFactory(str(ROOT), environ=os.environ), HOST, int(port), STAGE)
+        run_local_server(CLIFactory(str(ROOT), environ=os.environ), host, int(port), stage)
     except KeyboardInterrupt:
         pass
     except Exception as error:  # noqa: BLE001 - whatever keeps the app from being imported
@@ -44,4 +48,4 @@ def _tell(changes: AbstractSet[tuple[Change, str]]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

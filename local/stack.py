@@ -6,7 +6,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError, WaiterError
 
-from local.environment import CONFIG, ROOT, LocalError
+from local import environment
+from local.environment import ROOT, LocalError
 
 _TEMPLATE = ROOT / ".chalice" / "resources.json"
 _LONGEST = 1800  # seconds
@@ -23,7 +24,7 @@ def deploy(stage: str, pause: int = 5) -> dict[str, str]:
     It is looked at again after each pause, in seconds.
     """
     cloudformation: Any = boto3.client("cloudformation")
-    parameters = json.loads(CONFIG.read_text())["stages"][stage]["parameters"] | {"Stage": stage}
+    parameters = environment.stage_config(stage)["parameters"] | {"Stage": stage}
     known = json.loads(_TEMPLATE.read_text())["Parameters"]
     wanted: dict[str, Any] = {
         "StackName": name(stage),
@@ -61,6 +62,17 @@ def settings(stage: str) -> dict[str, str]:
     outputs = _described(stage).get("Outputs", [])
     told = {output["Description"].split()[0]: output["OutputValue"] for output in outputs}  # it starts with the setting
     return {setting: value for setting, value in told.items() if setting.isupper()}
+
+
+def require(stage: str) -> dict[str, str]:
+    """Return the settings that come out of the stack; raises LocalError where there is none."""
+    found = settings(stage)
+    if not found:
+        message = (
+            f"Stage {stage} has no table and no users yet (no stack {name(stage)}). Make them: make deploy STAGE={stage}"
+        )
+        raise LocalError(message)
+    return found
 
 
 def _described(stage: str) -> dict[str, Any]:

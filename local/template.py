@@ -1,11 +1,12 @@
 """What is merged into the template that Chalice packages, so that one stack has all that the API needs."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import app
 from local import refusals
-from local.environment import CONFIG, ROOT
+from local.environment import ROOT, stage_config, stages
 
 _RESOURCES = ROOT / ".chalice" / "resources.json"
 _ADDED = ROOT / ".chalice" / "package.json"
@@ -41,12 +42,6 @@ _SKIPS = {
 }
 
 
-def settings(stage: str) -> dict[str, Any]:
-    """Return what .chalice/config.json says of a stage."""
-    found: dict[str, Any] = json.loads(CONFIG.read_text())["stages"][stage]
-    return found
-
-
 def kept() -> dict[str, Any]:
     """Return the template of what is kept, .chalice/resources.json."""
     found: dict[str, Any] = json.loads(_RESOURCES.read_text())
@@ -56,10 +51,8 @@ def kept() -> dict[str, Any]:
 def merge(stage: str) -> dict[str, Any]:
     """Return the template that `chalice package --merge-template` takes, for a stage."""
     template, added = kept(), json.loads(_ADDED.read_text())
-    chosen = settings(stage)["parameters"] | {
-        "Stage": stage,
-        "WebOrigin": settings(stage)["environment_variables"]["WEB_ORIGIN"],
-    }
+    config = stage_config(stage)
+    chosen = config["parameters"] | {"Stage": stage, "WebOrigin": config["environment_variables"]["WEB_ORIGIN"]}
     parameters = template["Parameters"] | added["Parameters"]
     parameters["Stage"] = parameters["Stage"] | {"AllowedValues": [stage]}
     for name, value in chosen.items():
@@ -78,6 +71,22 @@ def merge(stage: str) -> dict[str, Any]:
             name: {"Value": output["Value"], "Description": _told(output)} for name, output in template["Outputs"].items()
         },
     }
+
+
+def path(stage: str) -> Path:
+    """Return where the merge template of a stage is kept, for `chalice package --merge-template`."""
+    return ROOT / ".chalice" / f"merge-{stage}.json"
+
+
+def text(stage: str) -> str:
+    """Return the merge template of a stage as it is kept."""
+    return json.dumps(merge(stage), indent=2) + "\n"
+
+
+def write() -> None:
+    """Write the merge templates of all stages on AWS."""
+    for stage in stages():
+        path(stage).write_text(text(stage))
 
 
 def _functions(stage: str) -> dict[str, Any]:

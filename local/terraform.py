@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from local import packaging, template
-from local.environment import ROOT, described
+from local.environment import ROOT
 
 _WRITTEN = ROOT / ".chalice" / "terraform"
 _REFERENCES = {
@@ -35,7 +35,7 @@ def package(stage: str, out: Path, **changes: object) -> None:
     with packaging.shipped(stage, **changes) as folder:
         built = folder.parent / "built"
         arguments = ("package", "--pkg-format", "terraform", "--stage", stage, str(built))
-        packaging.chalice(folder, *arguments, environment=described(stage))
+        packaging.chalice(folder, *arguments)
         shutil.copytree(_WRITTEN, out, dirs_exist_ok=True)
         shutil.copy(built / "deployment.zip", out / "deployment.zip")
         generated = json.loads((built / "chalice.tf.json").read_text())

@@ -204,8 +204,9 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Any:
         shutil.rmtree(copy / "chalicelib")
         (copy / "requirements.txt").write_text("")
         (copy / "app.py").write_text("from chalice import Chalice\n\napp = Chalice('x')\napp.route('/')(print)\n")
-        region = {"AWS_DEFAULT_REGION": "us-east-1"}
-        packaging.chalice(copy, "package", "--stage", "prod", str(out), environment=region)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+            packaging.chalice(copy, "package", "--stage", "prod", str(out))
     return json.loads((out / "sam.json").read_text())
 
 

@@ -7,4 +7,4 @@ from local.server import serve
 
 if __name__ == "__main__":
     middleware.LONGEST = float(sys.argv[2])
-    serve(sys.argv[1])
+    serve("127.0.0.1", sys.argv[1], "local")

@@ -1,0 +1,113 @@
+"""Gives Chalice's own commands what they need here. app.py imports it when the `chalice` command loads the app.
+
+It is never shipped. What each command gets:
+
+local     is replaced by `python -m local run`, which starts or joins the AWS on this machine
+deploy    the settings that come out of the stage's stack; after it, what Chalice cannot set on the API
+others    placeholders for these settings: what they write depends on .chalice/config.json alone, never on the shell
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+from chalice.cli import cli
+from chalice.config import Config
+from chalice.deploy.deployer import DeploymentReporter
+
+from local import environment
+from local.environment import LocalError
+
+
+def _prepare() -> None:
+    command, options = _command_line()
+    if command == "local":
+        _run_instead(options)
+    stage = options.params.get("stage", environment.STAGE)
+    try:
+        environment.require_stage(stage)
+        if command == "deploy":
+            settings = _deployed_settings(stage)
+            _finish_after(stage)
+            template = settings
+        else:
+            settings, template = environment.placeholders(), dict.fromkeys(environment.placeholders(), "")
+            os.environ["AWS_DEFAULT_REGION"] = "us-east-1"  # Chalice asks for one; a template is good for every region
+    except LocalError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    os.environ.update(environment.variables(stage) | settings)
+    _add_to_functions(template)
+
+
+def _command_line() -> tuple[str, click.Context]:
+    """Return which command of Chalice this process runs, and its options.
+
+    Read from the arguments: Click's own context is the main thread's, and `chalice local` loads the app in another.
+    """
+    group: Any = cli
+    name, arguments = "", sys.argv[1:]
+    while isinstance(group, click.Group):  # `chalice dev plan` is a command in a group
+        position = next(index for index, argument in enumerate(arguments) if argument in group.commands)
+        name, arguments, group = arguments[position], arguments[position + 1 :], group.commands[arguments[position]]
+    return name, group.make_context(name, arguments, resilient_parsing=True)
+
+
+def _run_instead(options: click.Context) -> None:
+    """Become `python -m local run` with the same options; without --stage that is the stage local."""
+    given = options.params
+    chosen = options.get_parameter_source("stage") is not click.core.ParameterSource.DEFAULT
+    arguments = [
+        "--host",
+        given["host"],
+        "--port",
+        str(given["port"]),
+        "--stage",
+        given["stage"] if chosen else environment.STAGE,
+    ]
+    if not given["autoreload"]:
+        arguments.append("--no-reload")
+    del os.environ["AWS_CHALICE_CLI_MODE"]
+    sys.stdout.flush()
+    root = Path(__file__).resolve().parent.parent
+    os.chdir(root)
+    os.execv(sys.executable, [sys.executable, "-m", "local", "run", *arguments])  # noqa: S606 - our own words
+
+
+def _deployed_settings(stage: str) -> dict[str, str]:
+    """Return the settings that come out of the stage's stack; raises LocalError where there is none."""
+    from local import stack  # noqa: PLC0415 - most commands need no AWS
+
+    environment.require_region()
+    try:
+        return stack.require(stage)
+    except (BotoCoreError, ClientError) as error:
+        message = f"The stack {stack.name(stage)} cannot be read: {error}"
+        raise LocalError(message) from error
+
+
+def _add_to_functions(variables: dict[str, str]) -> None:
+    """Let the functions have these environment variables beside those of .chalice/config.json."""
+    configured: Any = Config.environment_variables.fget  # type: ignore[attr-defined]
+    Config.environment_variables = property(lambda config: configured(config) | variables)  # type: ignore[assignment, method-assign]
+
+
+def _finish_after(stage: str) -> None:
+    """Set what Chalice cannot set on the API, once it is deployed, before Chalice reports on it."""
+    report = DeploymentReporter.display_report
+
+    def finish(self: DeploymentReporter, deployed_values: dict[str, Any]) -> None:
+        from local import apigateway  # noqa: PLC0415 - it needs the app, which is being imported now
+
+        (api,) = [resource for resource in deployed_values["resources"] if resource["resource_type"] == "rest_api"]
+        print("Setting gateway responses, limits, logs and traces of the API, which Chalice cannot set.", flush=True)
+        apigateway.finish(api["rest_api_id"], stage)
+        report(self, deployed_values)
+
+    DeploymentReporter.display_report = finish  # type: ignore[method-assign]
+
+
+_prepare()
