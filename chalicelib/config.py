@@ -60,8 +60,8 @@ def read() -> Settings:
         return msgspec.convert(dict(os.environ), Settings, strict=False)
     except msgspec.ValidationError as error:
         message = (
-            f"{error}. Set it under environment_variables in .chalice/config.json; on a laptop use `make run`, "
-            'or in another terminal: eval "$(.venv/bin/python -m local env)"'
+            f"A setting of the stage is missing or wrong: {error}. Settings are environment variables of the function: "
+            "environment_variables in .chalice/config.json, and what the merge template or the stage's stack adds to them."
         )
         raise RuntimeError(message) from error
 

@@ -43,6 +43,7 @@ def main() -> int:
 
     try:
         import boto3  # noqa: F401, PLC0415
+
         if arguments.command == "run":
             import ministack  # noqa: F401, PLC0415
     except ModuleNotFoundError as missing:

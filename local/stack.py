@@ -11,6 +11,13 @@ from local.environment import ROOT, LocalError
 
 _TEMPLATE = ROOT / ".chalice" / "resources.json"
 _LONGEST = 1800  # seconds
+_SETTINGS = {
+    "TableName": "TABLE_NAME",
+    "UserPoolArn": "USER_POOL_ARN",
+    "WebClientId": "WEB_CLIENT_ID",
+    "MachineClientId": "MACHINE_CLIENT_IDS",
+}
+"""Which setting each output of the stack is."""
 
 
 def name(stage: str) -> str:
@@ -59,20 +66,24 @@ def status(stage: str) -> str:
 
 def settings(stage: str) -> dict[str, str]:
     """Return the settings that come out of the stack; none where there is no stack."""
-    outputs = _described(stage).get("Outputs", [])
-    told = {output["Description"].split()[0]: output["OutputValue"] for output in outputs}  # it starts with the setting
-    return {setting: value for setting, value in told.items() if setting.isupper()}
+    outputs = _outputs(stage)
+    return {setting: outputs[output] for output, setting in _SETTINGS.items() if output in outputs}
 
 
 def require(stage: str) -> dict[str, str]:
-    """Return the settings that come out of the stack; raises LocalError where there is none."""
+    """Return the settings that come out of the stack; raises LocalError where there is none, or one with an API of its own."""
+    if "RestAPIId" in _outputs(stage):
+        message = f"The stack {name(stage)} has an API already, from `chalice package`: deploy its next template instead."
+        raise LocalError(message)
     found = settings(stage)
     if not found:
-        message = (
-            f"Stage {stage} has no table and no users yet (no stack {name(stage)}). Make them: make deploy STAGE={stage}"
-        )
+        message = f"Stage {stage} has no table and no users: no stack {name(stage)}. Make them: make deploy STAGE={stage}"
         raise LocalError(message)
     return found
+
+
+def _outputs(stage: str) -> dict[str, str]:
+    return {output["OutputKey"]: output["OutputValue"] for output in _described(stage).get("Outputs", [])}
 
 
 def _described(stage: str) -> dict[str, Any]:
