@@ -71,7 +71,7 @@ def settings(stage: str) -> dict[str, str]:
 
 
 def require(stage: str) -> dict[str, str]:
-    """Return the settings that come out of the stack; raises LocalError where there is none, or one with an API of its own."""
+    """Return the settings that come out of the stack; raises LocalError without one, or if it has an API itself."""
     if "RestAPIId" in _outputs(stage):
         message = f"The stack {name(stage)} has an API already, from `chalice package`: deploy its next template instead."
         raise LocalError(message)
