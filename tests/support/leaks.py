@@ -17,7 +17,7 @@ from chalicelib.web import CORS
 from tests.support import documented
 
 FOUND: list[str] = []
-"""Each leak that these tests have seen, and where."""
+"""Each leak that was seen in this process, and where; whoever has seen one has failed."""
 STATUSES: set[int] = set()
 LINES: set[str] = set()
 """The statuses of the answers that were looked at, and the routes of the log lines."""
@@ -107,15 +107,21 @@ def in_log(text: str, *sent: Sent) -> list[str]:
 
 
 def answered(method: str, path: str, status: int, headers: Mapping[str, str], body: str, sent: Sent) -> None:
-    """Look at an answer, and remember what it shows."""
+    """Look at an answer; fail if it shows what it may not."""
     STATUSES.add(status)
-    FOUND.extend(f"{method} {path}, {status}: {what}" for what in in_answer(path, status, headers, body, sent))
+    _fail(f"{method} {path}, {status}", in_answer(path, status, headers, body, sent))
 
 
 def logged(text: str, *sent: Sent) -> None:
-    """Look at what was logged while these requests were answered, and remember what it shows."""
+    """Look at what was logged while these requests were answered; fail if it shows what it may not."""
     LINES.update(re.findall(r'"route":"([^"]*)"', text))
-    FOUND.extend(f"The log shows {what}" for what in in_log(text, *sent))
+    _fail("The log", in_log(text, *sent))
+
+
+def _fail(where: str, leaks: list[str]) -> None:
+    told = [f"{where} shows {leak}" for leak in leaks]
+    FOUND.extend(told)
+    assert not told, "\n".join(told)
 
 
 def _in(text: str, patterns: Mapping[str, str], sent: Collection[str]) -> list[str]:
