@@ -8,11 +8,12 @@ import pytest
 from app import any_user, app
 from chalicelib.problems import Unavailable
 from tests.support import pool
+from tests.support.alarm import Alarm
 from tests.support.events import Context, context, event
 from tests.support.mishaps import drip, hang_before
 from tests.support.people import Person
 from tests.support.pool import access_claims, id_claims, machine_claims, token
-from tests.support.proxy import Fault, Proxy
+from tests.support.proxy import Exchange, Fault, Proxy
 
 ARN = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod/GET/hello"
 
@@ -81,13 +82,18 @@ def test_without_keys_the_authorizer_fails_and_does_not_refuse(keys: pool.KeySer
 
 @pytest.mark.parametrize("fault", [hang_before, drip])
 def test_the_authorizer_fails_in_time_where_the_key_server_does_not_end_and_admits_the_next(
-    keys: pool.KeyServer, monkeypatch: pytest.MonkeyPatch, fault: Fault
+    keys: pool.KeyServer, monkeypatch: pytest.MonkeyPatch, alarm: Alarm, fault: Fault
 ) -> None:
-    monkeypatch.setattr("chalicelib.middleware.LONGEST", 1)
+    monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.3)
+
+    def begun(exchange: Exchange) -> None:
+        alarm.start()  # the time of the first call begins here, that of the second never
+        fault(exchange)
+
     with Proxy() as proxy:
         wire = proxy.wire(keys.url)
         monkeypatch.setenv("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", wire.url)
-        wire.plan("GET", [fault])
+        wire.plan("GET", [begun])
         with pytest.raises(Unavailable):
             authorize(token(id_claims()))
         assert authorize(token(id_claims(**{"cognito:username": "a-name"})))["context"] == {"username": "a-name"}

@@ -5,7 +5,8 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ import pytest
 from app import app
 from chalicelib import aws
 from tests.support import pool
+from tests.support.alarm import Alarm
 from tests.support.events import REQUEST_ID, Context, context, event
-from tests.support.network import elsewhere, network, refused
+from tests.support.network import Fault, elsewhere, network, refused
 from tests.support.people import Person, client, path_of
 
 
@@ -25,18 +27,20 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 class TestTheLogLine:
     def test_there_is_one_and_it_names_the_route_and_not_the_path(
-        self, alice: Person, capsys: pytest.CaptureFixture[str]
+        self, alice: Person, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = path_of(alice.creates())
         capsys.readouterr()
+        clock = SimpleNamespace(perf_counter=iter([5.0, 5.01234]).__next__)
+        monkeypatch.setattr("chalicelib.middleware.time", clock)
         answer = alice("GET", path)
         (line,) = lines(capsys)
-        assert 0 < line.pop("ms") < 60_000
         assert line == {
             "request_id": answer.headers["X-Request-Id"],
             "method": "GET",
             "route": "/tasks/{task_id}",
             "status": 200,
+            "ms": 12.3,
         }
 
     @pytest.mark.parametrize(("method", "path", "body", "status"), [
@@ -140,25 +144,37 @@ class TestUnexpectedFailures:
         assert app({"source": "aws.events"}, Context())["statusCode"] == 500
 
 
+def hang() -> None:
+    time.sleep(30)
+
+
+def drip() -> None:
+    for _ in range(3000):
+        time.sleep(0.01)
+
+
+@pytest.fixture(params=[hang])
+def peer(alarm: Alarm, request: pytest.FixtureRequest) -> Fault:
+    """Let the time of a request begin when its first call reaches this peer, which does not end."""
+
+    def peer(_request: object) -> None:
+        alarm.start()
+        request.param()
+
+    return peer
+
+
 class TestTheDeadline:
-    @staticmethod
-    def hanging(_request: object) -> None:
-        time.sleep(30)
-
-    @staticmethod
-    def dripping(_request: object) -> None:
-        for _ in range(3000):
-            time.sleep(0.01)
-
-    @pytest.mark.parametrize("peer", [hanging, dripping])
+    @pytest.mark.parametrize("peer", [hang, drip], indirect=True)
     def test_a_peer_that_never_ends_is_cut_off_and_the_next_request_works(
-        self, in_lambda: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], peer: Callable[[object], None]
+        self, in_lambda: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], alarm: Alarm, peer: Fault
     ) -> None:
         del in_lambda
         claims = pool.id_claims()
         with network(peer) as attempts:
-            answer = app(event(claims=claims), Context(milliseconds=1500))
+            answer = app(event(claims=claims), Context(milliseconds=600))
         assert attempts == ["Query"]
+        assert alarm.asked[0] == pytest.approx(0.1)
         assert answer["statusCode"] == 503
         assert answer["headers"]["Retry-After"] == "1"
         (line,) = lines(capsys)
@@ -166,10 +182,10 @@ class TestTheDeadline:
         assert app(event(claims=claims), Context())["statusCode"] == 200
 
     def test_the_server_for_laptops_answers_in_time_from_its_threads_too(
-        self, alice: Person, monkeypatch: pytest.MonkeyPatch
+        self, alice: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.2)
-        over = threading.Event()
+        over, before = threading.Event(), set(threading.enumerate())
 
         def hanging(_request: object) -> None:
             over.wait()
@@ -178,19 +194,27 @@ class TestTheDeadline:
         with network(hanging):
             answer = elsewhere(lambda: alice("GET", "/tasks"))
             over.set()
+            for left_behind in set(threading.enumerate()) - before:
+                left_behind.join()
         assert answer.problem == (503, "unavailable")
+        assert [line["status"] for line in lines(capsys)] == [503]  # of the thread that nobody waits for any more
 
     @pytest.mark.parametrize("milliseconds", [501, 500, 499, 1, 0, -5])
-    def test_too_little_time_is_no_time(self, in_lambda: pytest.MonkeyPatch, milliseconds: int) -> None:
+    def test_a_request_with_no_time_left_is_cut_off_at_once(
+        self, in_lambda: pytest.MonkeyPatch, alarm: Alarm, peer: Fault, milliseconds: int
+    ) -> None:
         del in_lambda
-        with network(self.hanging):
+        with network(peer):
             answer = app(event(claims=pool.id_claims()), Context(milliseconds))
+        assert alarm.asked[0] == pytest.approx(0.001)
         assert answer["statusCode"] == 503
         assert answer["headers"]["Retry-After"] == "1"
 
-    def test_no_request_may_take_longer_than_the_longest(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.2)
-        with network(self.hanging):
+    def test_no_request_may_take_longer_than_the_longest(
+        self, alice: Person, monkeypatch: pytest.MonkeyPatch, peer: Fault
+    ) -> None:
+        monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.1)
+        with network(peer):
             assert alice("GET", "/tasks").problem == (503, "unavailable")
 
 

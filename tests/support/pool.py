@@ -11,8 +11,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 REGION = "eu-central-1"
+ACCOUNT = "123456789012"
 POOL_ID = f"{REGION}_Pool12345"
-ARN = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{POOL_ID}"
+ARN = f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/{POOL_ID}"
 ISSUER = f"https://cognito-idp.{REGION}.amazonaws.com/{POOL_ID}"
 MACHINE_CLIENT = "7machine8client9of0the1stage"
 WEB_CLIENT = "1web2client3of4the5stage6"
