@@ -22,7 +22,7 @@ def _own_client(monkeypatch: pytest.MonkeyPatch) -> None:
     use_fresh_client(monkeypatch)  # whose handlers are those of this test
 
 
-def test_it_shows_every_owner_and_the_oldest_first(admin: Person, alice: Person, bob: Person) -> None:
+def test_the_board_shows_every_owner_and_the_oldest_first(admin: Person, alice: Person, bob: Person) -> None:
     tasks = [who.creates(str(number)) for number, who in enumerate([alice, bob, admin, alice])]
     alice.creates("other", status="done")
     answer = admin("GET", f"{BOARD}?status=pending")
@@ -32,12 +32,12 @@ def test_it_shows_every_owner_and_the_oldest_first(admin: Person, alice: Person,
     assert answer.json["tasks"] == [task | {"owner": owner} for task, owner in zip(tasks, owners, strict=True)]
 
 
-@pytest.mark.parametrize("limit", [1, 2, 5, 29, 30, 31, 100])
+@pytest.mark.parametrize("limit", [1, 2, 5, 11, 12, 13])
 def test_pages_are_full_until_the_last_and_add_up(admin: Person, alice: Person, limit: int) -> None:
-    titles = [alice.creates(str(number))["title"] for number in range(30)]
+    titles = [alice.creates(str(number))["title"] for number in range(12)]
     pages = admin.pages(BOARD, status="pending", limit=limit)
     assert [task["title"] for page in pages for task in page] == titles
-    assert [len(page) for page in pages] == [limit] * (30 // limit) + [30 % limit] * (30 % limit > 0)
+    assert [len(page) for page in pages] == [limit] * (12 // limit) + [12 % limit] * (12 % limit > 0)
 
 
 def test_a_hundred_tasks_and_one_more_to_know_of_are_fetched(admin: Person, alice: Person) -> None:
@@ -155,7 +155,7 @@ class TestWho:
     @pytest.mark.parametrize(
         "groups", ["admin", "a,admin", "admin,b", "[a admin]", "[admin]", "[a, admin]", ["admin"], ["a", "admin"]]
     )
-    def test_an_admin_in_whichever_form_groups_come(self, groups: object) -> None:
+    def test_an_admin_is_admitted_in_whichever_form_groups_come(self, groups: object) -> None:
         claims = pool.id_claims() | {"cognito:groups": groups}
         assert auth.admin(claims, "r").sub == claims["sub"]
 
@@ -163,7 +163,7 @@ class TestWho:
         None, "", "not-admin", "admins", "administrator", "not,admins", "[not-admin]", "Admin", [], ["admins"], ["not admin"], ["a,admin"],
         "admin2", "a.admin", {"admin": 1}, 5, [["admin"]],
     ])  # fmt: skip
-    def test_nobody_else(self, groups: object) -> None:
+    def test_nobody_but_an_admin_is_admitted(self, groups: object) -> None:
         with pytest.raises(Forbidden):
             auth.admin(pool.id_claims() | {"cognito:groups": groups}, "r")
 

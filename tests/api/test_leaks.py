@@ -88,7 +88,7 @@ class TestALeakFailsTheTestThatSeesIt:
     def _leaks_of_its_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(leaks, "FOUND", [])
 
-    def test_in_an_answer(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_leak_in_an_answer_fails_the_test_that_sees_it(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
         def create(*_: object) -> None:
             raise Malformed("USER#1")
 
@@ -97,7 +97,7 @@ class TestALeakFailsTheTestThatSeesIt:
             alice.creates()
         assert leaks.FOUND == ["POST /tasks, 400 shows a table key, USER#"]
 
-    def test_in_a_log_line(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_leak_in_a_log_line_fails_the_test_that_sees_it(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("chalicelib.middleware._log", lambda *_: print("else@example.org"))
         with pytest.raises(AssertionError, match=r"The log shows an e-mail address, e@example\.org"):
             alice("GET", "/tasks")
@@ -168,7 +168,7 @@ class TestCanaries:
 
 
 @pytest.mark.whole
-def test_nothing_has_leaked_in_all_these_tests() -> None:
+def test_no_test_has_seen_a_leak_and_every_status_and_route_was_looked_at() -> None:
     assert leaks.FOUND == []
     assert {200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 429, 500, 503} <= leaks.STATUSES
     assert app.routes.keys() <= leaks.LINES

@@ -26,7 +26,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 class TestTheLogLine:
-    def test_there_is_one_and_it_names_the_route_and_not_the_path(
+    def test_a_request_has_one_log_line_with_its_route_and_not_its_path(
         self, alice: Person, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = path_of(alice.creates())
@@ -47,7 +47,7 @@ class TestTheLogLine:
         ("POST", "/tasks", b"{", 400), ("POST", "/tasks", {"secret": 1}, 422), ("GET", "/tasks?cursor=secret", None, 400),
         ("PUT", "/tasks", None, 405), ("GET", "/tasks/secret", None, 404),
     ])  # fmt: skip
-    def test_it_repeats_nothing_that_a_client_sent(
+    def test_a_log_line_repeats_nothing_that_a_client_sent(
         self, alice: Person, capsys: pytest.CaptureFixture[str], method: str, path: str, body: object, status: int
     ) -> None:
         alice(method, path, body)
@@ -56,7 +56,9 @@ class TestTheLogLine:
         assert line.keys() == {"request_id", "method", "route", "status", "ms"}
         assert "secret" not in json.dumps(line)
 
-    def test_of_an_outage_it_says_what_aws_said_and_where(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_the_log_line_of_an_outage_says_what_aws_said_and_where(
+        self, alice: Person, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         with network(refused("AccessDeniedException")):
             alice("GET", "/tasks")
         (line,) = lines(capsys)
@@ -98,7 +100,7 @@ class TestUnexpectedFailures:
         assert "secret" not in json.dumps(line)
 
     @pytest.mark.usefixtures("bug")
-    def test_nothing_else_is_logged_of_it(
+    def test_an_unexpected_failure_has_one_log_line(
         self, alice: Person, capfd: pytest.CaptureFixture[str], root_log: list[str]
     ) -> None:
         alice("GET", "/tasks")
@@ -117,13 +119,17 @@ class TestUnexpectedFailures:
         logging.getLogger().removeHandler(handler)
 
     @pytest.mark.usefixtures("bug")
-    def test_the_next_request_knows_nothing_of_it(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_the_log_line_of_the_next_request_says_nothing_of_a_failure(
+        self, alice: Person, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         alice("GET", "/tasks")
         alice("PUT", "/tasks")
         assert "errors" not in lines(capsys)[1]
 
     @pytest.mark.usefixtures("bug")
-    def test_even_in_debug_mode(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_answer_says_nothing_of_a_failure_in_debug_mode_either(
+        self, alice: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(app, "_debug", True)
         assert b"secret" not in alice("GET", "/tasks").body
 
@@ -181,7 +187,7 @@ class TestTheDeadline:
         assert line["errors"][0]["type"] == "chalicelib.deadline.DeadlineReached"
         assert app(event(claims=claims), Context())["statusCode"] == 200
 
-    def test_the_server_for_laptops_answers_in_time_from_its_threads_too(
+    def test_the_local_server_answers_in_time_from_its_threads(
         self, alice: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.2)
@@ -249,7 +255,7 @@ class TestBehindTheGateway:
         )
         assert app(changed, Context())["statusCode"] == status
 
-    def test_two_keys_are_none(self, in_lambda: pytest.MonkeyPatch) -> None:
+    def test_two_idempotency_keys_are_malformed(self, in_lambda: pytest.MonkeyPatch) -> None:
         del in_lambda
         headers: Any = {"headers": {"idempotency-key": "b"}, "multiValueHeaders": {"idempotency-key": ["a", "b"]}}
         answer = app(event("POST", claims=pool.id_claims(), body='{"title": "T"}', **headers), Context())
@@ -264,7 +270,7 @@ class TestBehindTheGateway:
         assert str(uuid.UUID(write)) != REQUEST_ID
 
 
-def test_the_test_client_stands_for_the_laptop() -> None:
+def test_the_test_client_sends_no_marks_of_the_gateway() -> None:
     assert (
         "apiId" not in client.http._local_gateway.event_converter.create_lambda_event("GET", "/tasks", {})["requestContext"]
     )

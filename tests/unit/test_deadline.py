@@ -13,12 +13,12 @@ from tests.support.network import elsewhere
 pytestmark = pytest.mark.usefixtures("may_ring")
 
 
-def test_it_interrupts_work_that_waits() -> None:
+def test_the_deadline_interrupts_work_that_waits() -> None:
     with pytest.raises(DeadlineReached):
         within(0.05, lambda: time.sleep(30))
 
 
-def test_it_interrupts_work_that_computes() -> None:
+def test_the_deadline_interrupts_work_that_computes() -> None:
     def work() -> None:
         while True:
             pass
@@ -27,7 +27,7 @@ def test_it_interrupts_work_that_computes() -> None:
         within(0.05, work)
 
 
-def test_no_handler_of_other_exceptions_stops_it(alarm: Alarm) -> None:
+def test_no_handler_of_exceptions_stops_the_deadline(alarm: Alarm) -> None:
     stopped = []
 
     def work() -> None:
@@ -42,7 +42,7 @@ def test_no_handler_of_other_exceptions_stops_it(alarm: Alarm) -> None:
     assert stopped == []
 
 
-def test_it_rings_again_where_python_ignores_it(alarm: Alarm, may_ring: list[str]) -> None:
+def test_the_deadline_rings_again_where_python_ignores_an_exception(alarm: Alarm, may_ring: list[str]) -> None:
     class Slow:
         def __del__(self) -> None:
             alarm.start()
@@ -77,7 +77,7 @@ def test_work_in_another_thread_has_no_alarm() -> None:
     assert elsewhere(lambda: within(30, work)) == (0, 0)
 
 
-def test_it_interrupts_nothing_else_however_close_to_the_end_of_the_work_it_rings() -> None:
+def test_the_deadline_interrupts_nothing_behind_the_work_however_close_to_its_end_it_rings() -> None:
     """Rings at every moment around the end of the work, also while the timer is being set."""
     rung = 0
     for number in range(1500):

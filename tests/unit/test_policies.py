@@ -16,7 +16,7 @@ FILES = policies.files()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_no_file_is_stale(path: Any) -> None:
+def test_no_policy_file_is_stale(path: Any) -> None:
     assert FILES[path] == path.read_text(), "`make generate` writes it anew"
 
 

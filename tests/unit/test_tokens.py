@@ -124,14 +124,14 @@ REFUSED: dict[str, Callable[[], str | None]] = {
 
 
 @pytest.mark.parametrize("made", REFUSED.values(), ids=REFUSED.keys())
-def test_no_other_token_opens(made: Callable[[], str | None]) -> None:
+def test_a_wrong_token_is_refused(made: Callable[[], str | None]) -> None:
     answer = call(made())
     assert answer.problem == (401, "unauthorized")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", ""])
-def test_an_id_token_of_the_web_client_opens(scheme: str) -> None:
+def test_an_id_token_of_the_web_client_is_admitted(scheme: str) -> None:
     assert call(f"{scheme}{token(id_claims())}").status == 200
 
 
