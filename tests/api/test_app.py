@@ -442,10 +442,12 @@ class TestCursors:
         return str(person("GET", f"/tasks?limit=1{query}").json["next_cursor"])
 
     @pytest.mark.parametrize("given_for", QUERIES)
-    @pytest.mark.parametrize("used_for", QUERIES)
-    def test_a_cursor_is_good_for_its_own_filter_alone(self, alice: Person, given_for: str, used_for: str) -> None:
-        answer = alice("GET", f"/tasks?cursor={self.cursor(alice, given_for)}{used_for}")
-        assert answer.status == 200 if given_for == used_for else answer.problem == (400, "invalid-cursor")
+    def test_a_cursor_is_good_for_its_own_filter_alone(self, alice: Person, given_for: str) -> None:
+        cursor = self.cursor(alice, given_for)
+        for used_for in self.QUERIES:
+            answer = alice("GET", f"/tasks?cursor={cursor}{used_for}")
+            expected = answer.status == 200 if given_for == used_for else answer.problem == (400, "invalid-cursor")
+            assert expected, used_for
 
     @pytest.mark.parametrize("query", QUERIES)
     def test_a_cursor_is_good_for_its_own_caller_alone(self, alice: Person, bob: Person, query: str) -> None:

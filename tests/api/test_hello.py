@@ -79,7 +79,7 @@ def test_without_keys_the_authorizer_fails_and_does_not_refuse(keys: pool.KeySer
 def test_the_authorizer_fails_in_time_where_the_key_server_does_not_end_and_admits_the_next(
     keys: pool.KeyServer, monkeypatch: pytest.MonkeyPatch, alarm: Alarm, fault: Fault
 ) -> None:
-    monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.3)
+    monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.15)
 
     def begun(exchange: Exchange) -> None:
         alarm.start()  # the time of the first call begins here, that of the second never

@@ -3,13 +3,13 @@
 Looked for are the forms of tokens, addresses, numbers, table keys and stack traces, and whatever the request itself has sent.
 """
 
+import base64
+import functools
 import json
 import re
 import urllib.parse
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
-
-import jwt
 
 from chalicelib.lists import Limit
 from chalicelib.task import Instant
@@ -142,11 +142,13 @@ def _without(value: Any, names: Collection[str]) -> Any:
     return [_without(inner, names) for inner in value] if isinstance(value, list) else value
 
 
+@functools.lru_cache(256)  # who calls once calls again
 def _claims(token: str) -> dict[str, Any]:
     try:
-        return jwt.decode(token, options={"verify_signature": False})
-    except jwt.InvalidTokenError:
+        claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    except (IndexError, ValueError, RecursionError):
         return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 def _texts(body: str | bytes) -> Iterator[str]:

@@ -102,5 +102,5 @@ class _Handler(BaseHTTPRequestHandler):
 def serve() -> KeyServer:
     """Serve the keys in the background."""
     server = KeyServer()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=lambda: server.serve_forever(poll_interval=0.05), daemon=True).start()
     return server
