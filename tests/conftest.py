@@ -157,9 +157,11 @@ def _empty_table() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _patient_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give a request a minute, so that a machine that stands still for 8 s fails no test."""
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a request a minute, and the key server too, so that a machine that stands still for a while fails no test."""
     monkeypatch.setattr("chalicelib.middleware.LONGEST", 60.0)
+    patient = property(lambda _: 60, lambda *_: None)
+    monkeypatch.setattr(tokens.PoolKeys, "timeout", patient, raising=False)
 
 
 @pytest.fixture
