@@ -74,7 +74,7 @@ def run(tool: str, *arguments: object, cwd: Path = ROOT) -> subprocess.Completed
         pytest.skip(f"{tool} is not there; `make test` fetches it")
     command = [str(LINTERS / tool), *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, check=False, text=True, cwd=cwd, env=clean_environment(), timeout=120
+        command, capture_output=True, check=False, text=True, cwd=cwd, env=clean_environment(), timeout=1200
     )
 
 

@@ -1,5 +1,6 @@
 """One and the same API, whichever way it was deployed: tokens by sign-in, every route, every refusal."""
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from local import refusals
 from tests.support import aws as e2e
 from tests.support import leaks, pool, ways
 from tests.support.aws import Checkout, Deployed
-from tests.support.stand import Response
+from tests.support.stand import PATIENCE, Response
 
 
 class Way(NamedTuple):
@@ -120,22 +121,26 @@ class TestTasks:
 
 class TestOthers:
     def test_a_text_goes_out_once_and_the_sixth_of_a_minute_does_not(self, way: Way) -> None:
-        while 60 - time.time() % 60 < 15:  # all six in one minute
-            time.sleep(0.5)
-        before = way.api.texts()
         token = f"Bearer {way.machine}"
 
-        def send(number: int) -> Response:
-            body = {"to": f"+1202555010{number}", "message": "Hello"}
-            return way.api("POST", "/sms", token, body, Idempotency_Key=f"text-{number}")
+        def send(attempt: int, number: int) -> Response:
+            body = {"to": f"+120255501{attempt}{number}", "message": "Hello"}
+            return way.api("POST", "/sms", token, body, Idempotency_Key=f"text-{attempt}-{number}")
 
-        first = send(0)
+        for attempt in itertools.count():
+            before, minute = way.api.texts(), time.time() // 60
+            first, again, *others, sixth = [send(attempt, number) for number in (0, 0, 1, 2, 3, 4, 5)]
+            sent = way.api.texts() - before
+            if time.time() // 60 == minute:
+                break
+            # The limit is one of a minute, and these were sent in two: once more, from the start of the next one.
+            assert attempt < 9
+            time.sleep(60 - time.time() % 60)
         assert (first.status, first.json["status"]) == (202, "sent")
-        again = send(0)
         assert (again.json, again.headers["Idempotency-Replayed"]) == (first.json, "true")
-        assert [send(number).status for number in range(1, 5)] == [202] * 4
-        refused(send(5), 429, "too-many-requests")
-        assert way.api.texts() - before == 5
+        assert [answer.status for answer in others] == [202] * 4
+        refused(sixth, 429, "too-many-requests")
+        assert sent == 5
         refused(way.api("POST", "/sms", token, {"to": "+12025550100", "message": "x"}), 400, "idempotency-key-required")
 
     @pytest.mark.parametrize("kind", ["IdToken", "AccessToken"])
@@ -247,7 +252,7 @@ class TestTheStage:
             way.api.aws.client("apigateway").update_stage(**stage, patchOperations=operations)
 
         chosen = json.loads(way.checkout.config_file.read_text())["stages"][way.api.stage]["parameters"]
-        limit("0.01", "1")
+        limit("0.0001", "1")  # such that no machine is so slow that a second one is let through
         try:
             answers = [way.api("GET", "/health") for _ in range(3)]
         finally:
@@ -267,6 +272,10 @@ class TestTheStage:
 
 class TestTheLogs:
     def test_they_tell_of_each_route_and_of_nobody(self, way: Way) -> None:
+        end = time.monotonic() + PATIENCE
+        while not all(f'"route":"{route}"' in way.api.logs() for route in app.routes):  # ministack may keep a line later
+            assert time.monotonic() < end
+            time.sleep(0.5)
         text, before = way.api.logs(), leaks.FOUND.copy()
         leaks.logged(text, *way.api.sent)
         assert before == leaks.FOUND

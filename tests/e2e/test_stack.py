@@ -23,7 +23,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 
 def updated(api: Deployed, name: str, **chosen: str) -> Deployed:
     """Deploy the same template once more, with other parameters."""
-    cloudformation, patience = api.aws.client("cloudformation"), {"Delay": 1, "MaxAttempts": 60}
+    cloudformation, patience = api.aws.client("cloudformation"), {"Delay": 1, "MaxAttempts": 300}
     change_set = {"StackName": "tasks", "ChangeSetName": name}
     kept = {"GatewayLogsRole", "AlarmTopicArn", "Dashboard"} - chosen.keys()
     cloudformation.create_change_set(
@@ -70,7 +70,7 @@ def test_its_alarms_reach_the_topic_and_watch_this_stage(api: Deployed) -> None:
 def test_a_stack_that_is_deleted_leaves_the_data(api: Deployed) -> None:
     cloudformation = api.aws.client("cloudformation")
     cloudformation.delete_stack(StackName="tasks")
-    cloudformation.get_waiter("stack_delete_complete").wait(StackName="tasks", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName="tasks", WaiterConfig={"Delay": 1, "MaxAttempts": 300})
     left = api.aws.client("dynamodb").describe_table(TableName="task-api-prod")["Table"]
     assert left["DeletionProtectionEnabled"] is True
     assert (
@@ -97,7 +97,7 @@ def test_a_new_stack_takes_up_the_data(api: Deployed) -> None:
             for name, identifier in identifiers.items()
         ],
     )
-    patience = {"Delay": 1, "MaxAttempts": 60}
+    patience = {"Delay": 1, "MaxAttempts": 300}
     cloudformation.get_waiter("change_set_create_complete").wait(**taken, WaiterConfig=patience)
     cloudformation.execute_change_set(**taken)
     cloudformation.get_waiter("stack_import_complete").wait(StackName="tasks", WaiterConfig=patience)

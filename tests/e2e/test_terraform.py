@@ -61,7 +61,7 @@ def test_checkov_finds_nothing() -> None:
     if not checkov.exists():
         pytest.skip("checkov is not there; `make test` fetches it")
     command = [str(checkov), "--skip-download", "--quiet", "--compact", "-d", str(ROOT / ".chalice" / "terraform")]
-    done = subprocess.run(command, capture_output=True, check=False, env=clean_environment(), text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, check=False, env=clean_environment(), text=True, timeout=1200)
     assert done.returncode == 0, done.stdout
     assert "Failed checks: 0" in done.stdout
 

@@ -11,10 +11,10 @@ import pytest
 from tests.support import mishaps, pool
 from tests.support.faultrun import UNKNOWN, Run, run
 from tests.support.faulttable import CASES, OPERATIONS, Case, printed
-from tests.support.ground import Ground, prepared
+from tests.support.ground import Ground
 from tests.support.people import Person
 
-AT_ONCE = 32
+AT_ONCE = 96  # of which most wait
 
 
 def of(*starts: str) -> pytest.MarkDecorator:
@@ -23,17 +23,14 @@ def of(*starts: str) -> pytest.MarkDecorator:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Case, Future[Run]]]:
-    """Run all the cases, many at once since most of them wait; print what came of them, for whoever looks.
-
-    The board shows the tasks of all, so that nobody else may be on this ground.
-    """
-    with prepared(tmp_path_factory.mktemp("faults")) as ground, ThreadPoolExecutor(AT_ONCE) as many:
-        with ground.instance() as instance:
+def runs(ground_alone: Ground) -> Iterator[dict[Case, Future[Run]]]:
+    """Run all the cases, many at once since most of them wait; print what came of them, for whoever looks."""
+    with ThreadPoolExecutor(AT_ONCE) as many:
+        with ground_alone.instance() as instance:
             for title in ("first", "second"):
                 status = instance(pool.id_claims(), "POST", "/tasks", {"title": title, "status": "in_progress"}).status
                 assert status == 201
-        runs = {case: many.submit(run, ground, case) for case in CASES}
+        runs = {case: many.submit(run, ground_alone, case) for case in CASES}
         yield runs
     done = {case: future.result() for case, future in runs.items() if not future.exception()}
     print("", printed({case: run.cell for case, run in done.items()}), sep="\n")

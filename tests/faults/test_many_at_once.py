@@ -6,25 +6,16 @@ What they were answered fits one order of what was done (history.py, judge.py), 
 import http.client
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.support.bugs import BUGS, Bug
-from tests.support.ground import Ground, prepared
+from tests.support.ground import Ground
 from tests.support.histories import Figures
 from tests.support.proxy import Proxy
-from tests.support.texters import STAGE, Texts
+from tests.support.stand import PATIENCE
+from tests.support.texters import Texts
 
 WEATHER = pytest.mark.parametrize("fair", [True, False], ids=["fair", "bad"])
-
-
-@pytest.fixture(scope="module")
-def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    """Stand on ground where the limits of texts are soon reached."""
-    with prepared(tmp_path_factory.mktemp("tight"), **STAGE) as ground:
-        yield ground
 
 
 @WEATHER
@@ -60,12 +51,7 @@ def test_an_exchange_is_spoiled_if_the_client_hangs_up_before_its_answer(connect
         if not spoiled:
             client.getresponse().read()
             client.close()
-        end = time.monotonic() + 10
+        end = time.monotonic() + PATIENCE
         while len(wire.spoiled) < spoiled and time.monotonic() < end:
             time.sleep(0.01)
         assert len(wire.spoiled) == spoiled
-
-
-@pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS)
-def test_each_bug_that_make_bugs_seeds_has_its_place(bug: Bug) -> None:
-    assert (ROOT / "chalicelib" / bug.file).read_text().count(bug.right) == 1
