@@ -8,7 +8,7 @@ from subprocess import Popen
 from local import child
 from local.environment import HOME, HOST, LocalError, answers
 
-_PATIENCE = 30  # seconds
+_PATIENCE = 120  # seconds; a process that ends is noticed at once
 
 
 @contextmanager
