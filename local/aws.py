@@ -20,7 +20,7 @@ from pathlib import Path
 from local import environment
 from local.environment import HOME, HOST, ROOT, LocalError, answers
 
-_PATIENCE = 30  # seconds
+_PATIENCE = 120  # seconds; a process that ends is noticed at once
 _LOG = HOME / "aws.log"
 _IN_USE = HOME / "aws.lock"
 _STARTING = HOME / "start.lock"

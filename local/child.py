@@ -28,7 +28,7 @@ def start(module: str, *arguments: str, log: Path | None = None, env: dict[str, 
         )
 
 
-def stop(process: Popen[bytes], seconds: float = 15) -> None:
+def stop(process: Popen[bytes], seconds: float = 60) -> None:
     """Ask the process and all that it has started to end, and wait for it; kill it when it does not."""
     try:
         for signal_ in (signal.SIGTERM, signal.SIGKILL):

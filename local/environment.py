@@ -129,7 +129,7 @@ def shell(variables: dict[str, str]) -> str:
 def answers(url: str | urllib.request.Request) -> bytes:
     """Return what a server of this machine answers; raises OSError."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=2) as answer:
+    with opener.open(url, timeout=20) as answer:  # nobody there is known at once
         body: bytes = answer.read()
     return body
 

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -10,12 +11,20 @@ from typing import Any
 
 import moto
 import pytest
+from hypothesis import HealthCheck
 from hypothesis import settings as rules
 
 from tests.support import pool
 
-rules.register_profile("unhurried", rules.get_profile(rules.get_current_profile_name()), deadline=None)
-rules.load_profile("unhurried")  # a busy machine is no reason to fail
+# A busy machine is no reason to fail, and neither is chance: each run tries the same examples.
+rules.register_profile(
+    "steady", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None
+)
+# For `--hypothesis-profile=thorough`: more examples, and others each time.
+rules.register_profile(
+    "thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=1000, print_blob=True
+)
+rules.load_profile("steady")
 
 ROOT = Path(__file__).parent.parent
 TABLE = "task-api-test"
@@ -47,6 +56,7 @@ KEY_SERVER = pool.serve()
 os.environ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"] = KEY_SERVER.url
 
 from chalice import Chalice  # noqa: E402
+from moto.dynamodb.models import dynamodb_backends  # noqa: E402
 from msgspec import structs  # noqa: E402
 
 import app  # noqa: E402
@@ -54,7 +64,9 @@ import local.gateway  # noqa: E402, F401 - which the app does without in Lambda
 from chalicelib import aws, tokens  # noqa: E402 - the settings come first
 from chalicelib.config import settings  # noqa: E402
 from tests.support import documented, ears, leaks, recorder  # noqa: E402
+from tests.support.alarm import Alarm, may_ring_anywhere  # noqa: E402
 from tests.support.people import Person  # noqa: E402
+from tests.support.selection import is_whole  # noqa: E402
 
 
 class Watched(Chalice):
@@ -92,15 +104,30 @@ def table_properties() -> dict[str, Any]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "whole: says something of all other tests; runs after them, and not where some are left out"
+        "markers", "whole: checks what all other tests have seen; runs after them, and only where none was left out"
     )
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put those tests last that say something of all others."""
+_deselected: list[pytest.Item] = []
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Remember what -k, -m, --deselect, --last-failed and their like have left out."""
+    _deselected.extend(items)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # around all others: they have deselected by then
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
+    """Put the tests that are marked `whole` last, or leave them out where this run is a part of the tests."""
+    yield
     last = [item for item in items if item.get_closest_marker("whole")]
-    everything = not (config.option.keyword or config.option.markexpr) and config.args == config.getini("testpaths")
-    items[:] = [item for item in items if item not in last] + last * everything
+    items[:] = [item for item in items if item not in last]
+    folders = [ROOT / folder for folder in config.getini("testpaths")]
+    in_parallel = hasattr(config, "workerinput")  # a process of pytest-xdist sees what its own tests see
+    if not (in_parallel or _deselected) and is_whole(config.args, [item.path for item in items], folders):
+        items += last
+    elif last:
+        config.hook.pytest_deselected(items=last)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -122,6 +149,36 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _stage() -> None:
     aws.dynamodb.create_table(TableName=TABLE, **table_properties())
+
+
+@pytest.fixture(autouse=True)
+def _empty_table() -> None:
+    """Empty the table before each test: moto copies the whole of it for each item of each transaction."""
+    dynamodb_backends[pool.ACCOUNT][settings.region].tables[TABLE].items.clear()
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a request a minute, and the key server too, so that a machine that stands still for a while fails no test."""
+    monkeypatch.setattr("chalicelib.middleware.LONGEST", 60.0)
+    patient = property(lambda _: 60, lambda *_: None)
+    monkeypatch.setattr(tokens.PoolKeys, "timeout", patient, raising=False)
+
+
+@pytest.fixture
+def may_ring() -> Iterator[list[str]]:
+    """Let the alarm of a deadline ring anywhere, also where Python ignores it; gives where it was ignored."""
+    with may_ring_anywhere() as ignored:
+        yield ignored
+
+
+@pytest.fixture
+def alarm(monkeypatch: pytest.MonkeyPatch, may_ring: list[str]) -> Alarm:
+    """Start the timer of a deadline where the test says so."""
+    del may_ring
+    alarm = Alarm()
+    monkeypatch.setattr(signal, "setitimer", alarm.set)
+    return alarm
 
 
 @pytest.fixture

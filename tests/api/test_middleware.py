@@ -5,7 +5,8 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ import pytest
 from app import app
 from chalicelib import aws
 from tests.support import pool
+from tests.support.alarm import Alarm
 from tests.support.events import REQUEST_ID, Context, context, event
-from tests.support.network import elsewhere, network, refused
+from tests.support.network import Fault, elsewhere, network, refused
 from tests.support.people import Person, client, path_of
 
 
@@ -24,26 +26,28 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 class TestTheLogLine:
-    def test_there_is_one_and_it_names_the_route_and_not_the_path(
-        self, alice: Person, capsys: pytest.CaptureFixture[str]
+    def test_a_request_has_one_log_line_with_its_route_and_not_its_path(
+        self, alice: Person, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = path_of(alice.creates())
         capsys.readouterr()
+        clock = SimpleNamespace(perf_counter=iter([5.0, 5.01234]).__next__)
+        monkeypatch.setattr("chalicelib.middleware.time", clock)
         answer = alice("GET", path)
         (line,) = lines(capsys)
-        assert 0 < line.pop("ms") < 60_000
         assert line == {
             "request_id": answer.headers["X-Request-Id"],
             "method": "GET",
             "route": "/tasks/{task_id}",
             "status": 200,
+            "ms": 12.3,
         }
 
     @pytest.mark.parametrize(("method", "path", "body", "status"), [
         ("POST", "/tasks", b"{", 400), ("POST", "/tasks", {"secret": 1}, 422), ("GET", "/tasks?cursor=secret", None, 400),
         ("PUT", "/tasks", None, 405), ("GET", "/tasks/secret", None, 404),
     ])  # fmt: skip
-    def test_it_repeats_nothing_that_a_client_sent(
+    def test_a_log_line_repeats_nothing_that_a_client_sent(
         self, alice: Person, capsys: pytest.CaptureFixture[str], method: str, path: str, body: object, status: int
     ) -> None:
         alice(method, path, body)
@@ -52,7 +56,9 @@ class TestTheLogLine:
         assert line.keys() == {"request_id", "method", "route", "status", "ms"}
         assert "secret" not in json.dumps(line)
 
-    def test_of_an_outage_it_says_what_aws_said_and_where(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_the_log_line_of_an_outage_says_what_aws_said_and_where(
+        self, alice: Person, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         with network(refused("AccessDeniedException")):
             alice("GET", "/tasks")
         (line,) = lines(capsys)
@@ -94,7 +100,7 @@ class TestUnexpectedFailures:
         assert "secret" not in json.dumps(line)
 
     @pytest.mark.usefixtures("bug")
-    def test_nothing_else_is_logged_of_it(
+    def test_an_unexpected_failure_has_one_log_line(
         self, alice: Person, capfd: pytest.CaptureFixture[str], root_log: list[str]
     ) -> None:
         alice("GET", "/tasks")
@@ -113,13 +119,17 @@ class TestUnexpectedFailures:
         logging.getLogger().removeHandler(handler)
 
     @pytest.mark.usefixtures("bug")
-    def test_the_next_request_knows_nothing_of_it(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_the_log_line_of_the_next_request_says_nothing_of_a_failure(
+        self, alice: Person, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         alice("GET", "/tasks")
         alice("PUT", "/tasks")
         assert "errors" not in lines(capsys)[1]
 
     @pytest.mark.usefixtures("bug")
-    def test_even_in_debug_mode(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_answer_says_nothing_of_a_failure_in_debug_mode_either(
+        self, alice: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(app, "_debug", True)
         assert b"secret" not in alice("GET", "/tasks").body
 
@@ -140,36 +150,48 @@ class TestUnexpectedFailures:
         assert app({"source": "aws.events"}, Context())["statusCode"] == 500
 
 
+def hang() -> None:
+    time.sleep(30)
+
+
+def drip() -> None:
+    for _ in range(3000):
+        time.sleep(0.01)
+
+
+@pytest.fixture(params=[hang])
+def peer(alarm: Alarm, request: pytest.FixtureRequest) -> Fault:
+    """Let the time of a request begin when its first call reaches this peer, which does not end."""
+
+    def peer(_request: object) -> None:
+        alarm.start()
+        request.param()
+
+    return peer
+
+
 class TestTheDeadline:
-    @staticmethod
-    def hanging(_request: object) -> None:
-        time.sleep(30)
-
-    @staticmethod
-    def dripping(_request: object) -> None:
-        for _ in range(3000):
-            time.sleep(0.01)
-
-    @pytest.mark.parametrize("peer", [hanging, dripping])
+    @pytest.mark.parametrize("peer", [hang, drip], indirect=True)
     def test_a_peer_that_never_ends_is_cut_off_and_the_next_request_works(
-        self, in_lambda: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], peer: Callable[[object], None]
+        self, in_lambda: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], alarm: Alarm, peer: Fault
     ) -> None:
         del in_lambda
         claims = pool.id_claims()
         with network(peer) as attempts:
-            answer = app(event(claims=claims), Context(milliseconds=1500))
+            answer = app(event(claims=claims), Context(milliseconds=600))
         assert attempts == ["Query"]
+        assert alarm.asked[0] == pytest.approx(0.1)
         assert answer["statusCode"] == 503
         assert answer["headers"]["Retry-After"] == "1"
         (line,) = lines(capsys)
         assert line["errors"][0]["type"] == "chalicelib.deadline.DeadlineReached"
         assert app(event(claims=claims), Context())["statusCode"] == 200
 
-    def test_the_server_for_laptops_answers_in_time_from_its_threads_too(
-        self, alice: Person, monkeypatch: pytest.MonkeyPatch
+    def test_the_local_server_answers_in_time_from_its_threads(
+        self, alice: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.2)
-        over = threading.Event()
+        over, before = threading.Event(), set(threading.enumerate())
 
         def hanging(_request: object) -> None:
             over.wait()
@@ -178,19 +200,27 @@ class TestTheDeadline:
         with network(hanging):
             answer = elsewhere(lambda: alice("GET", "/tasks"))
             over.set()
+            for left_behind in set(threading.enumerate()) - before:
+                left_behind.join()
         assert answer.problem == (503, "unavailable")
+        assert [line["status"] for line in lines(capsys)] == [503]  # of the thread that nobody waits for any more
 
     @pytest.mark.parametrize("milliseconds", [501, 500, 499, 1, 0, -5])
-    def test_too_little_time_is_no_time(self, in_lambda: pytest.MonkeyPatch, milliseconds: int) -> None:
+    def test_a_request_with_no_time_left_is_cut_off_at_once(
+        self, in_lambda: pytest.MonkeyPatch, alarm: Alarm, peer: Fault, milliseconds: int
+    ) -> None:
         del in_lambda
-        with network(self.hanging):
+        with network(peer):
             answer = app(event(claims=pool.id_claims()), Context(milliseconds))
+        assert alarm.asked[0] == pytest.approx(0.001)
         assert answer["statusCode"] == 503
         assert answer["headers"]["Retry-After"] == "1"
 
-    def test_no_request_may_take_longer_than_the_longest(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.2)
-        with network(self.hanging):
+    def test_no_request_may_take_longer_than_the_longest(
+        self, alice: Person, monkeypatch: pytest.MonkeyPatch, peer: Fault
+    ) -> None:
+        monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.1)
+        with network(peer):
             assert alice("GET", "/tasks").problem == (503, "unavailable")
 
 
@@ -225,7 +255,7 @@ class TestBehindTheGateway:
         )
         assert app(changed, Context())["statusCode"] == status
 
-    def test_two_keys_are_none(self, in_lambda: pytest.MonkeyPatch) -> None:
+    def test_two_idempotency_keys_are_malformed(self, in_lambda: pytest.MonkeyPatch) -> None:
         del in_lambda
         headers: Any = {"headers": {"idempotency-key": "b"}, "multiValueHeaders": {"idempotency-key": ["a", "b"]}}
         answer = app(event("POST", claims=pool.id_claims(), body='{"title": "T"}', **headers), Context())
@@ -240,7 +270,7 @@ class TestBehindTheGateway:
         assert str(uuid.UUID(write)) != REQUEST_ID
 
 
-def test_the_test_client_stands_for_the_laptop() -> None:
+def test_the_test_client_sends_no_marks_of_the_gateway() -> None:
     assert (
         "apiId" not in client.http._local_gateway.event_converter.create_lambda_event("GET", "/tasks", {})["requestContext"]
     )

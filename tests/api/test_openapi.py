@@ -23,7 +23,7 @@ DOCUMENT: Any = json.loads(openapi.DOCUMENT.read_text())
 OPERATIONS = [(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods]
 
 
-def test_it_is_what_the_code_says() -> None:
+def test_the_document_is_what_the_code_says() -> None:
     assert openapi.document() == DOCUMENT, "`make generate` writes it anew"
 
 
@@ -31,11 +31,11 @@ def test_the_page_is_made_of_the_pinned_viewer() -> None:
     assert reference.page() == reference.PAGE.read_text(), "`make generate` writes it anew"
 
 
-def test_it_is_valid() -> None:
+def test_the_document_is_valid() -> None:
     validate(DOCUMENT)
 
 
-def test_every_pattern_is_one_in_every_language() -> None:
+def test_every_pattern_is_valid_in_every_language() -> None:
     patterns = re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', openapi.DOCUMENT.read_text())
     assert len(patterns) > 20
     for pattern in map(json.loads, patterns):
@@ -43,14 +43,14 @@ def test_every_pattern_is_one_in_every_language() -> None:
         assert not re.search(r"\(\?|\\u", pattern), pattern  # which not all of ECMA-262, RE2 and Rust know
 
 
-def test_it_is_served_as_it_lies(nobody: Person) -> None:
+def test_the_document_is_served_as_it_lies(nobody: Person) -> None:
     answer = nobody("GET", "/openapi.json")
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.body == openapi.DOCUMENT.read_bytes()
     assert answer.json["info"]["version"] == RELEASE
 
 
-def test_it_has_every_route_and_every_problem() -> None:
+def test_the_document_has_every_route_and_every_problem() -> None:
     assert set(OPERATIONS) == {(path, method.lower()) for path, entries in app.routes.items() for method in entries}
     assert {kind.__name__ for kind in Problem.__subclasses__()} <= DOCUMENT["components"]["schemas"].keys()
 
@@ -63,7 +63,7 @@ def test_who_may_call_is_told_as_it_is_checked(path: str, method: str) -> None:
 
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
-def test_every_example_is_one(path: str, method: str) -> None:
+def test_every_example_fits_its_schema(path: str, method: str) -> None:
     operation = DOCUMENT["paths"][path][method]
     answers = [documented.resolved(answer) for answer in operation["responses"].values()]
     shown = 0
@@ -79,7 +79,7 @@ def test_every_example_is_one(path: str, method: str) -> None:
 @pytest.mark.parametrize(("status", "change"), [
     (202, {}), (201, {"PK": "USER#1"}), (201, {"version": 0}), (201, {"task_id": None}), (201, {"title": "a\nb"}),
 ])  # fmt: skip
-def test_an_answer_that_it_does_not_tell_of_is_found(alice: Person, status: int, change: dict[str, object]) -> None:
+def test_an_answer_that_the_document_does_not_have_is_found(alice: Person, status: int, change: dict[str, object]) -> None:
     answer = alice("POST", "/tasks", {"title": "T"})
     documented.fits("POST", "/tasks", 201, answer.headers, answer.body.decode())
     with pytest.raises(AssertionError, match="POST /tasks answered"):
@@ -97,7 +97,7 @@ def test_a_header_that_is_missing_or_unheard_of_is_found(alice: Person, header: 
 
 
 @pytest.mark.whole
-def test_nothing_is_told_that_no_route_answers() -> None:
+def test_every_documented_answer_was_given_by_a_test() -> None:
     of_the_gateway = {"forbidden", "too-many-requests", "internal", "unavailable"}  # which may stand in front of any route
     told = set()
     for path, method in OPERATIONS:
@@ -132,7 +132,7 @@ def test_every_route_with_a_body_reads_it_alike(
 
 
 class TestThePage:
-    def test_it_may_load_its_own_parts_and_the_document_and_nothing_else(self, nobody: Person) -> None:
+    def test_the_page_may_load_its_own_parts_and_the_document_and_nothing_else(self, nobody: Person) -> None:
         answer = nobody("GET", "/docs")
         page = answer.body.decode()
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -149,11 +149,11 @@ class TestThePage:
             "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
 
-    def test_it_is_small_enough_to_be_an_answer_of_lambda(self, nobody: Person) -> None:
+    def test_the_page_is_small_enough_to_be_an_answer_of_lambda(self, nobody: Person) -> None:
         answer = nobody("GET", "/docs")
         in_an_answer = json.dumps({"body": answer.body.decode(), "headers": answer.headers})
         assert len(in_an_answer.encode()) < 6 * 1024 * 1024 / 2  # AWS Lambda, "Quotas": 6 MB
 
     @pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
-    def test_it_knows_no_parameter(self, nobody: Person, path: str) -> None:
+    def test_page_and_document_know_no_parameter(self, nobody: Person, path: str) -> None:
         assert nobody("GET", f"{path}?url=https://example.com/evil.json").problem == (422, "validation")

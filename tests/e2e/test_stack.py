@@ -23,7 +23,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 
 def updated(api: Deployed, name: str, **chosen: str) -> Deployed:
     """Deploy the same template once more, with other parameters."""
-    cloudformation, patience = api.aws.client("cloudformation"), {"Delay": 1, "MaxAttempts": 60}
+    cloudformation, patience = api.aws.client("cloudformation"), {"Delay": 1, "MaxAttempts": 300}
     change_set = {"StackName": "tasks", "ChangeSetName": name}
     kept = {"GatewayLogsRole", "AlarmTopicArn", "Dashboard"} - chosen.keys()
     cloudformation.create_change_set(
@@ -41,7 +41,7 @@ def updated(api: Deployed, name: str, **chosen: str) -> Deployed:
     return Deployed(api.aws, api_id, "prod", api.settings)
 
 
-def test_the_same_template_again_changes_nothing(api: Deployed) -> None:
+def test_deploying_the_same_template_again_changes_nothing(api: Deployed) -> None:
     before = there(api.aws)
     with suppress(WaiterError):  # nothing to do, where both are expanded in one second: the deployment is named by the time
         updated(api, "again")
@@ -58,7 +58,7 @@ def test_a_parameter_in_the_definition_is_deployed() -> None:
     assert template.merge("prod")["Resources"]["RestAPI"]["Properties"]["AlwaysDeploy"] is True
 
 
-def test_its_alarms_reach_the_topic_and_watch_this_stage(api: Deployed) -> None:
+def test_the_alarms_of_a_stack_reach_the_topic_and_watch_its_stage(api: Deployed) -> None:
     alarms = api.aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
     assert len(alarms) == 7
     for alarm in alarms:
@@ -70,7 +70,7 @@ def test_its_alarms_reach_the_topic_and_watch_this_stage(api: Deployed) -> None:
 def test_a_stack_that_is_deleted_leaves_the_data(api: Deployed) -> None:
     cloudformation = api.aws.client("cloudformation")
     cloudformation.delete_stack(StackName="tasks")
-    cloudformation.get_waiter("stack_delete_complete").wait(StackName="tasks", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName="tasks", WaiterConfig={"Delay": 1, "MaxAttempts": 300})
     left = api.aws.client("dynamodb").describe_table(TableName="task-api-prod")["Table"]
     assert left["DeletionProtectionEnabled"] is True
     assert (
@@ -97,7 +97,7 @@ def test_a_new_stack_takes_up_the_data(api: Deployed) -> None:
             for name, identifier in identifiers.items()
         ],
     )
-    patience = {"Delay": 1, "MaxAttempts": 60}
+    patience = {"Delay": 1, "MaxAttempts": 300}
     cloudformation.get_waiter("change_set_create_complete").wait(**taken, WaiterConfig=patience)
     cloudformation.execute_change_set(**taken)
     cloudformation.get_waiter("stack_import_complete").wait(StackName="tasks", WaiterConfig=patience)

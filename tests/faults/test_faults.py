@@ -8,13 +8,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from chalicelib import tokens
 from tests.support import mishaps, pool
 from tests.support.faultrun import UNKNOWN, Run, run
 from tests.support.faulttable import CASES, OPERATIONS, Case, printed
-from tests.support.ground import Ground, prepared
+from tests.support.ground import Ground
 from tests.support.people import Person
+from tests.support.stand import PATIENCE
 
-AT_ONCE = 32
+AT_ONCE = 96  # of which most wait
 
 
 def of(*starts: str) -> pytest.MarkDecorator:
@@ -23,24 +25,21 @@ def of(*starts: str) -> pytest.MarkDecorator:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Case, Future[Run]]]:
-    """Run all the cases, many at once since most of them wait; print what came of them, for whoever looks.
-
-    The board shows the tasks of all, so that nobody else may be on this ground.
-    """
-    with prepared(tmp_path_factory.mktemp("faults")) as ground, ThreadPoolExecutor(AT_ONCE) as many:
-        with ground.instance() as instance:
+def runs(ground_alone: Ground) -> Iterator[dict[Case, Future[Run]]]:
+    """Run all the cases, many at once since most of them wait; print what came of them, for whoever looks."""
+    with ThreadPoolExecutor(AT_ONCE) as many:
+        with ground_alone.instance() as instance:
             for title in ("first", "second"):
                 status = instance(pool.id_claims(), "POST", "/tasks", {"title": title, "status": "in_progress"}).status
                 assert status == 201
-        runs = {case: many.submit(run, ground, case) for case in CASES}
+        runs = {case: many.submit(run, ground_alone, case) for case in CASES}
         yield runs
     done = {case: future.result() for case, future in runs.items() if not future.exception()}
     print("", printed({case: run.cell for case, run in done.items()}), sep="\n")
 
 
 @of("")
-def test_the_answer_is_the_one_that_is_told_for_the_fault(runs: dict[Case, Future[Run]], case: Case) -> None:
+def test_each_operation_under_each_fault_is_answered_as_the_table_says(runs: dict[Case, Future[Run]], case: Case) -> None:
     run = runs[case].result()
     outcome, asked = case.expected
     assert run.outcome == outcome, run.answer
@@ -55,7 +54,9 @@ def test_the_answer_is_the_one_that_is_told_for_the_fault(runs: dict[Case, Futur
 
 
 @of("create")
-def test_a_task_is_there_once_if_it_was_answered_and_never_twice(runs: dict[Case, Future[Run]], case: Case) -> None:
+def test_a_create_under_a_fault_makes_one_task_if_it_was_answered_and_never_two(
+    runs: dict[Case, Future[Run]], case: Case
+) -> None:
     run = runs[case].result()
     new = [row for row in run.after.tasks if row["title"] == "new"]
     if run.outcome == "done":
@@ -70,7 +71,7 @@ def test_a_task_is_there_once_if_it_was_answered_and_never_twice(runs: dict[Case
 
 
 @of("read", "list", "board")
-def test_a_page_is_whole_or_none(runs: dict[Case, Future[Run]], case: Case) -> None:
+def test_a_read_under_a_fault_shows_everything_or_fails(runs: dict[Case, Future[Run]], case: Case) -> None:
     run = runs[case].result()
     assert run.again.status == 200
     (task,) = run.before.tasks
@@ -85,7 +86,9 @@ def test_a_page_is_whole_or_none(runs: dict[Case, Future[Run]], case: Case) -> N
 
 
 @of("change")
-def test_a_change_is_made_once_if_it_was_answered_and_never_twice(runs: dict[Case, Future[Run]], case: Case) -> None:
+def test_a_change_under_a_fault_is_made_once_if_it_was_answered_and_never_twice(
+    runs: dict[Case, Future[Run]], case: Case
+) -> None:
     run = runs[case].result()
     (row,) = run.after.tasks
     if run.outcome == "done":
@@ -104,7 +107,7 @@ def test_a_change_is_made_once_if_it_was_answered_and_never_twice(runs: dict[Cas
 
 
 @of("delete")
-def test_a_task_is_gone_if_that_was_answered_and_whole_else(runs: dict[Case, Future[Run]], case: Case) -> None:
+def test_a_delete_under_a_fault_removes_the_task_or_leaves_it_unchanged(runs: dict[Case, Future[Run]], case: Case) -> None:
     run = runs[case].result()
     if run.outcome == "done":
         assert run.after.tasks == []
@@ -114,7 +117,9 @@ def test_a_task_is_gone_if_that_was_answered_and_whole_else(runs: dict[Case, Fut
 
 
 @of("replay")
-def test_a_replay_tells_what_was_and_does_nothing_more(runs: dict[Case, Future[Run]], case: Case) -> None:
+def test_a_replay_under_a_fault_repeats_the_first_answer_and_writes_nothing(
+    runs: dict[Case, Future[Run]], case: Case
+) -> None:
     run = runs[case].result()
     assert run.first
     assert run.before == run.after == run.in_the_end
@@ -124,7 +129,9 @@ def test_a_replay_tells_what_was_and_does_nothing_more(runs: dict[Case, Future[R
 
 
 @of("text")
-def test_a_text_goes_out_once_if_it_was_answered_and_never_twice(runs: dict[Case, Future[Run]], case: Case) -> None:
+def test_a_text_under_a_fault_goes_out_once_if_it_was_answered_and_never_twice(
+    runs: dict[Case, Future[Run]], case: Case
+) -> None:
     run = runs[case].result()
     record = run.after.record
     assert (
@@ -163,11 +170,12 @@ KEY_SERVER = {
 
 @pytest.mark.parametrize("path", ["/tasks", "/hello"])
 @pytest.mark.parametrize("fault", KEY_SERVER)
-def test_without_the_keys_nobody_is_refused_and_the_next_is_admitted(
+def test_a_failing_key_server_gives_503_and_the_next_request_succeeds(
     ground: Ground, keys: pool.KeyServer, monkeypatch: pytest.MonkeyPatch, alice: Person, fault: str, path: str
 ) -> None:
     wire = ground.proxy.wire(keys.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", wire.url)
+    tokens.pool_keys().timeout = PATIENCE  # no fault here is one of time
     wire.plan("GET", [KEY_SERVER[fault]])
     answer = alice("GET", path)
     assert answer.problem == (503, "unavailable")

@@ -6,30 +6,21 @@ What they were answered fits one order of what was done (history.py, judge.py), 
 import http.client
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.support.bugs import BUGS, Bug
-from tests.support.ground import Ground, prepared
+from tests.support.ground import Ground
 from tests.support.histories import Figures
 from tests.support.proxy import Proxy
-from tests.support.texters import STAGE, Texts
+from tests.support.stand import PATIENCE
+from tests.support.texters import Texts
 
 WEATHER = pytest.mark.parametrize("fair", [True, False], ids=["fair", "bad"])
 
 
-@pytest.fixture(scope="module")
-def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    """Stand on ground where the limits of texts are soon reached."""
-    with prepared(tmp_path_factory.mktemp("tight"), **STAGE) as ground:
-        yield ground
-
-
 @WEATHER
 @pytest.mark.parametrize("seed", range(100, 102))
-def test_what_many_were_answered_fits_one_order(ground: Ground, seed: int, fair: bool) -> None:  # noqa: FBT001 - a case
+def test_the_answers_to_many_clients_are_linearizable(ground: Ground, seed: int, fair: bool) -> None:  # noqa: FBT001 - a case
     figures = Figures()
     figures.add(ground, seed, fair=fair)
     assert not figures.wrong, figures.report()
@@ -47,7 +38,9 @@ def test_each_key_sends_one_text_at_most_and_the_limits_are_exact(tight: Ground,
 
 @pytest.mark.parametrize("spoiled", [0, 1], ids=["waits", "hangs up"])
 @pytest.mark.parametrize("connection", ["keep-alive", "close"])
-def test_an_exchange_is_spoiled_if_the_client_hangs_up_before_its_answer(connection: str, spoiled: int) -> None:
+def test_the_proxy_counts_an_exchange_as_spoiled_if_the_client_hangs_up_before_the_answer(
+    connection: str, spoiled: int
+) -> None:
     with Proxy() as proxy, socket.create_server(("127.0.0.1", 0)) as peer:
         wire = proxy.wire(f"http://127.0.0.1:{peer.getsockname()[1]}", "")
         client = http.client.HTTPConnection("127.0.0.1", proxy.server_address[1])
@@ -60,12 +53,7 @@ def test_an_exchange_is_spoiled_if_the_client_hangs_up_before_its_answer(connect
         if not spoiled:
             client.getresponse().read()
             client.close()
-        end = time.monotonic() + 10
+        end = time.monotonic() + PATIENCE
         while len(wire.spoiled) < spoiled and time.monotonic() < end:
             time.sleep(0.01)
         assert len(wire.spoiled) == spoiled
-
-
-@pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS)
-def test_each_bug_that_make_bugs_seeds_has_its_place(bug: Bug) -> None:
-    assert (ROOT / "chalicelib" / bug.file).read_text().count(bug.right) == 1

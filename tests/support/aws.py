@@ -19,13 +19,11 @@ import boto3
 from pycognito.aws_srp import AWSSRP
 
 from local import child
-from local.environment import answers
 from tests.conftest import ROOT
 from tests.support import documented, leaks
-from tests.support.stand import Response, clean_environment, copied, free_port
+from tests.support.stand import PATIENCE, Response, clean_environment, copied, free_port, slowed_down
 
 _REGION = "us-east-1"
-_PATIENCE = 30  # seconds
 
 
 class Aws:
@@ -51,7 +49,15 @@ class Aws:
         )
 
     def asked(self, path: str) -> Any:
-        return json.loads(answers(f"{self.url}{path}"))
+        return json.loads(_answer(f"{self.url}{path}"))
+
+
+def _answer(request: str | urllib.request.Request) -> bytes:
+    """Return what an AWS of this machine answers; raises OSError."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=PATIENCE) as answer:
+        body: bytes = answer.read()
+    return body
 
 
 @contextmanager
@@ -65,12 +71,13 @@ def running(folder: Path) -> Iterator[Aws]:
             stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + PATIENCE
         while True:
             try:
                 aws.asked("/_ministack/ready")
                 break
             except OSError:
+                assert process.poll() is None, aws.log.read_text()
                 assert time.monotonic() < end, aws.log.read_text()
                 time.sleep(0.1)
         yield aws
@@ -79,10 +86,13 @@ def running(folder: Path) -> Iterator[Aws]:
 
 
 class Checkout:
-    """A copy of this checkout, whose functions run on this machine's kind of processor: the stand-in runs them here."""
+    """A copy of this checkout whose functions run on this machine's kind of processor, and with more time.
+
+    The stand-in runs them here, and a busy machine may take longer than a function on AWS.
+    """
 
     def __init__(self, folder: Path, aws: Aws, stage: str) -> None:
-        self.folder, self.aws, self.stage = copied(folder / "checkout"), aws, stage
+        self.folder, self.aws, self.stage = slowed_down(copied(folder / "checkout")), aws, stage
         self.config_file = self.folder / ".chalice" / "config.json"
         self.change(lambda config: config | {"lambda_architecture": "x86_64"})
 
@@ -93,7 +103,7 @@ class Checkout:
         """Run a command as `make` does, for the stage."""
         done = subprocess.run(
             [sys.executable, "-m", "local", command, self.stage],
-            cwd=self.folder, env=self.aws.environment, input=typed, check=False, capture_output=True, text=True, timeout=300,
+            cwd=self.folder, env=self.aws.environment, input=typed, check=False, capture_output=True, text=True, timeout=1200,
         )  # fmt: skip
         assert done.returncode == 0 or not check, done.stdout + done.stderr
         return done
@@ -108,7 +118,7 @@ class Deployed:
         self.sent: list[leaks.Sent] = []
 
     def __call__(self, method: str, path: str, token: str | None = None, body: Any = None, **headers: str) -> Response:
-        connection = http.client.HTTPConnection("127.0.0.1", self.aws.port, timeout=_PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.aws.port, timeout=PATIENCE)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if token is not None:
             sent["Authorization"] = token
@@ -154,7 +164,7 @@ class Deployed:
         body = urllib.parse.urlencode({"grant_type": "client_credentials", "scope": "task-api/sms"}).encode()
         headers = {"Authorization": f"Basic {credentials}"}
         request = urllib.request.Request(f"{self.aws.url}/oauth2/token", body, headers)  # noqa: S310 - of this machine
-        return str(json.loads(answers(request))["access_token"])
+        return str(json.loads(_answer(request))["access_token"])
 
     def logs(self) -> str:
         """Return all that the functions have written."""

@@ -8,7 +8,7 @@ REQUEST_ID = "11111111-2222-3333-4444-555555555555"
 class Context:
     """As much of Lambda's context as the app looks at."""
 
-    def __init__(self, milliseconds: int = 10_000) -> None:
+    def __init__(self, milliseconds: int = 60_000) -> None:
         self._milliseconds = milliseconds
 
     def get_remaining_time_in_millis(self) -> int:

@@ -58,7 +58,7 @@ class Run(NamedTuple):
 
 
 def run(ground: Ground, case: Case) -> Run:
-    operation, number = OPERATIONS[case.operation], f"+1202555{next(_numbers):04d}"
+    operation, number = OPERATIONS[case.operation], f"+1212555{next(_numbers):04d}"
     claims = pool.id_claims(**{"cognito:groups": "admin"})
     with ground.instance() as instance:
         created = instance(claims, "POST", "/tasks", {"title": "old", "due_at": "2030-01-01T00:00:00Z"})

@@ -1,6 +1,7 @@
 """A stand-in for AWS with the table, a proxy before it, and warm instances of the function behind both."""
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,8 +20,9 @@ from tests.support.aws import Aws, running
 from tests.support.events import context, event
 from tests.support.people import Answer
 from tests.support.proxy import Proxy, Wire
+from tests.support.stand import PATIENCE, SLOWER, slowed_down
 
-_PATIENCE = 60  # seconds
+_NEEDED = (".chalice", "app.py", "chalicelib", "local", "tests")
 
 
 class Instance:
@@ -28,14 +30,17 @@ class Instance:
 
     def __init__(self, port: int, wire: Wire) -> None:
         self.wire = wire
-        self._connection = socket.create_connection(("127.0.0.1", port), _PATIENCE)
+        self._connection = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self._lines: IO[str] = self._connection.makefile("rw", encoding="utf-8")
         self._lines.write(wire.url + "\n")
 
     def __call__(
         self, claims: dict[str, Any], method: str, path: str, body: Any = None, milliseconds: int = 10_000, **headers: str
     ) -> Answer:
-        """Send what the gateway would, with so much time left; see that the document tells of the answer, and nothing leaks."""
+        """Send what the gateway would, with so much time left; see that the document tells of the answer, and nothing leaks.
+
+        Like all times of the instance, the time left is longer in truth: SLOWER times.
+        """
         told = [*leaks.values(path), *leaks.who(claims)]
         path, _, query = path.partition("?")
         task = {"task_id": path.removeprefix("/tasks/")} if path.startswith("/tasks/") else None
@@ -51,7 +56,7 @@ class Instance:
         }
         text = None if body is None else json.dumps(body)
         said = leaks.Sent(sent, text, told)
-        asked = {"event": event(method, route, body=text) | changes, "milliseconds": milliseconds}
+        asked = {"event": event(method, route, body=text) | changes, "milliseconds": SLOWER * milliseconds}
         self._lines.write(json.dumps(asked) + "\n")
         self._lines.flush()
         answer, written = json.loads(self._lines.readline())
@@ -70,8 +75,10 @@ class Instance:
 class Ground:
     """Where cases stand side by side; each has an instance and people of its own."""
 
-    def __init__(self, aws: Aws, proxy: Proxy, port: int) -> None:
-        self.aws, self.proxy, self._port = aws, proxy, port
+    def __init__(self, aws: Aws, proxy: Proxy, table: str, checkout: Path, port: int) -> None:
+        self.aws, self.proxy, self.table, self._port = aws, proxy, table, port
+        self.checkout = checkout
+        """The copy whose code the instances run."""
         self.dynamodb: Any = boto3.client(  # that goes by no proxy
             "dynamodb", settings.region, endpoint_url=aws.url, aws_access_key_id="test", aws_secret_access_key="test"
         )
@@ -90,7 +97,7 @@ class Ground:
             "KeyConditionExpression": "PK = :pk AND begins_with(SK, :start)",
             "ExpressionAttributeValues": {":pk": {"S": partition}, ":start": {"S": start}},
         }
-        rows: list[dict[str, Any]] = self.dynamodb.query(TableName=TABLE, ConsistentRead=True, **query)["Items"]
+        rows: list[dict[str, Any]] = self.dynamodb.query(TableName=self.table, ConsistentRead=True, **query)["Items"]
         return rows
 
     def texts(self, number: str) -> int:
@@ -105,22 +112,44 @@ class Ground:
 
 @contextmanager
 def prepared(folder: Path, **stage: str) -> Iterator[Ground]:
-    """Give the ground for the length of a block; the limits of texts are out of reach unless the stage names others."""
-    with running(folder) as aws, Proxy() as proxy, _function(aws, stage) as port:
-        ground = Ground(aws, proxy, port)
-        ground.dynamodb.create_table(TableName=TABLE, **table_properties())
+    """Give a ground with an AWS of its own for the length of a block, as `shared` does."""
+    with running(folder) as aws, shared(aws, folder, TABLE, **stage) as ground:
         yield ground
 
 
 @contextmanager
-def _function(aws: Aws, changes: dict[str, str]) -> Iterator[int]:
+def shared(aws: Aws, folder: Path, table: str, **stage: str) -> Iterator[Ground]:
+    """Give a ground with a table of its own for the length of a block.
+
+    The limits of texts are out of reach unless the stage names others.
+    """
+    checkout = slowed_down(_copied(folder / "function"))
+    with Proxy() as proxy, _function(aws, checkout, {"TABLE_NAME": table} | stage) as port:
+        ground = Ground(aws, proxy, table, checkout, port)
+        ground.dynamodb.create_table(TableName=table, **table_properties())
+        yield ground
+
+
+def _copied(folder: Path) -> Path:
+    """Copy what a function consists of, and what runs it; this may be a copy itself, without a repository."""
+    folder.mkdir()
+    for name in _NEEDED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@contextmanager
+def _function(aws: Aws, checkout: Path, changes: dict[str, str]) -> Iterator[int]:
     """Run tests/support/instance.py; gives its port."""
     limits = {f"SMS_{name}": "1000000" for name in ("PER_CLIENT_AND_MINUTE", "PER_NUMBER_AND_HOUR", "PARTS_PER_DAY")}
     stage = {name.upper(): str(getattr(settings, name)) for name in Settings.__struct_fields__} | limits
     environment = aws.environment | stage | changes | {"AWS_LAMBDA_FUNCTION_NAME": "task-api-prod"}
     command = [sys.executable, "-m", "tests.support.instance"]
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, cwd=checkout, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin
         assert process.stdout

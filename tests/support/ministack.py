@@ -5,11 +5,12 @@ Each change is what AWS does and ministack leaves out; none makes it more lenien
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 from ministack.app import main
 from ministack.services import apigateway_v1 as gateway
-from ministack.services import cloudwatch, lambda_svc
+from ministack.services import cloudwatch, cognito, lambda_svc
 from ministack.services.cloudformation import provisioners
 
 _create_stage = provisioners._RESOURCE_HANDLERS["AWS::ApiGateway::Stage"]["create"]
@@ -106,6 +107,18 @@ def describe_alarms(params: dict[str, Any], sent: Any, *otherwise_encoded: bool)
     )
 
 
+async def fetch_jwks(url: str) -> Any:
+    """Read the keys of a pool where they are kept.
+
+    ministack asks itself for them over HTTP and gives up after 5 seconds, which may pass on a busy machine while functions
+    start: it then answers 401 to good tokens.
+    """
+    pool_id = urlsplit(url).path.split("/")[1]
+    if cognito._get_pool_unscoped(pool_id) is None:
+        raise ValueError(pool_id)
+    return json.loads(cognito.well_known_jwks(pool_id)[2])
+
+
 def xml(value: Any) -> str:
     """Return a value as the Query protocol writes it."""
     if isinstance(value, dict):
@@ -121,6 +134,7 @@ gateway._apply_patch = apply_patch
 gateway._import_operation = import_operation
 gateway._import_rest_api = import_rest_api
 gateway.handle_request = handle_request
+gateway._fetch_jwks = fetch_jwks
 lambda_svc._LAMBDA_STATE_TRANSITION_DELAY = 0  # waiters look again after 5 seconds only
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tests.support.proxy import Exchange, Fault, Wire, whole
 
-_DRIP = 0.1  # seconds, far below every timeout of a read
+_DRIP = 0.3  # seconds, far below every timeout of a read, and so that the shortest answer takes longer than any deadline
 _LATE = 0.05  # seconds, in which the client tries again, and others write
 _OFTEN = 0.35
 _PAGE = b"<!DOCTYPE html><html><body><h1>Welcome</h1></body></html>"

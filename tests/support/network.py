@@ -1,5 +1,6 @@
 """A network between boto3 and moto that loses answers, refuses, hangs and garbles, to order."""
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,18 +34,16 @@ def network(*faults: Fault, client: Any = None) -> Iterator[list[str]]:
     """Do this to the attempts that follow, one each, and let the rest pass; gives the operations as they were attempted."""
     attempts: list[str] = []
     waiting = list(reversed(faults))
-    busy = False
+    busy = threading.Lock()  # the board calls from several threads at once
 
     def meet(request: AWSRequest, event_name: str, **_: object) -> AWSResponse:
-        nonlocal busy
-        if busy:  # what a fault does itself is not disturbed
+        if not busy.acquire(blocking=False):  # what a fault does itself is not disturbed
             return _moto(request)
-        attempts.append(event_name.rpartition(".")[2])
-        busy = True
         try:
+            attempts.append(event_name.rpartition(".")[2])
             return (waiting.pop()(request) if waiting else None) or _moto(request)
         finally:
-            busy = False
+            busy.release()
 
     events: Any = (client or aws.dynamodb).meta.events
     events.unregister("before-send", botocore_stubber)  # botocore asks every handler, and moto writes what it is asked

@@ -11,8 +11,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 REGION = "eu-central-1"
+ACCOUNT = "123456789012"
 POOL_ID = f"{REGION}_Pool12345"
-ARN = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{POOL_ID}"
+ARN = f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/{POOL_ID}"
 ISSUER = f"https://cognito-idp.{REGION}.amazonaws.com/{POOL_ID}"
 MACHINE_CLIENT = "7machine8client9of0the1stage"
 WEB_CLIENT = "1web2client3of4the5stage6"
@@ -101,5 +102,5 @@ class _Handler(BaseHTTPRequestHandler):
 def serve() -> KeyServer:
     """Serve the keys in the background."""
     server = KeyServer()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=lambda: server.serve_forever(poll_interval=0.05), daemon=True).start()
     return server

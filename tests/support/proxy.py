@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
-_PATIENCE = 60  # seconds
+_PATIENCE = 300  # seconds; whoever is to give up does so far earlier
 
 
 class Exchange:

@@ -1,35 +1,70 @@
 """`make run`, started and stopped by a test, on ports and in a folder of its own."""
 
+import fcntl
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import boto3
 
 from chalicelib.config import Settings
 from tests.conftest import ROOT
-from tests.support import documented, leaks
+from tests.support import commands, documented, leaks
 
-PATIENCE = 60  # seconds
+PATIENCE = 300  # seconds; a wait that is over earlier ends earlier, so this is for a machine that is very busy
+SLOWER = 4
+"""By how much the timeouts of a slowed-down copy are longer, so that a busy machine is not taken for a peer that hangs."""
 READY = "More: README.md"  # what is printed last, behind users and their passwords
 
 
+_PORTS = range(20_000, 30_000)  # below those that systems give to outgoing connections
+_taken: set[int] = set()
+
+
 def free_port() -> int:
+    """Return a port that is free, and that no other process of these tests is given while this one lives."""
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if port not in _taken and _reserved(port) and _bindable(port):
+            _taken.add(port)
+            return port
+    raise AssertionError(_PORTS)
+
+
+@cache
+def _locks() -> IO[bytes]:
+    """Open the file whose bytes stand for ports: whoever has locked one has the port; a lock ends with its process."""
+    return (Path(tempfile.gettempdir()) / f"task-api-test-ports-{os.getuid()}").open("ab")
+
+
+def _reserved(port: int) -> bool:
+    try:
+        fcntl.lockf(_locks(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
+
+
+def _bindable(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -53,26 +88,30 @@ class Response(NamedTuple):
 
 
 class Stand:
-    """`make run`, on ports and in a folder of its own."""
+    """`make run` of a checkout, on ports and in a folder of its own."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    def __init__(self, home: Path, checkout: Path = ROOT) -> None:
+        self.home, self.checkout = home, checkout
         self.port, self.aws_port = free_port(), free_port()
         self.environment = clean_environment(PORT=str(self.port), AWS_PORT=str(self.aws_port), LOCAL_HOME=str(home))
         self.url = f"http://127.0.0.1:{self.port}"
         self.output = home.parent / "output.txt"
         self.process: subprocess.Popen[bytes] | None = None
-        self.tracked = tracked()
         self.sent: list[leaks.Sent] = []
 
-    def start(self, folder: Path = ROOT) -> str:
+    def start(self) -> str:
         """Start it and return what it printed when it was ready."""
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "local", "run"], cwd=folder, env=self.environment, stdout=output, stderr=output
+                [sys.executable, "-m", "local", "run"], cwd=self.checkout, env=self.environment, stdout=output, stderr=output
             )
+        return self.prints(READY)
+
+    def prints(self, text: str) -> str:
+        """Wait until it has printed this, and return all that it has printed."""
+        assert self.process
         end = time.monotonic() + PATIENCE
-        while READY not in self.output.read_text():
+        while text not in self.output.read_text():
             assert self.process.poll() is None, self.output.read_text()
             assert time.monotonic() < end, self.output.read_text()
             time.sleep(0.1)
@@ -97,8 +136,8 @@ class Stand:
         leaks.logged(self.output.read_text().partition(READY)[2].partition("\n")[2], *self.sent)
 
     def local(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "local", *arguments]
-        return subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, check=False, text=True)
+        """Run a command of `python -m local`."""
+        return commands.run(arguments, self.checkout, self.environment)
 
     def settings(self) -> dict[str, str]:
         """Return what other terminals are told."""
@@ -148,10 +187,29 @@ def copied(folder: Path) -> Path:
     return folder
 
 
+def slowed_down(checkout: Path) -> Path:
+    """Lengthen all timeouts in a copy of this checkout alike, and return it.
+
+    What they are relative to each other stays as it is, and so does what comes of a peer that hangs.
+    """
+    changed = 0
+    for path in [*(checkout / "chalicelib").rglob("*.py"), checkout / ".chalice" / "config.json"]:
+        text, count = re.subn(
+            r"(\b\w*timeout=|^LONGEST = |\"lambda_timeout\": )([0-9]+)\b",
+            lambda found: f"{found[1]}{SLOWER * int(found[2])}",
+            path.read_text(),
+            flags=re.MULTILINE,
+        )
+        path.write_text(text)
+        changed += count
+    assert changed == 7, changed  # two of DynamoDB, two of SNS, of the key server, of a request, of the function
+    return checkout
+
+
 @contextmanager
-def running(home: Path) -> Iterator[Stand]:
+def running(home: Path, checkout: Path = ROOT) -> Iterator[Stand]:
     """Run one for the length of a block, and see that nothing is left of it."""
-    stand = Stand(home)
+    stand = Stand(home, checkout)
     try:
         stand.start()
         yield stand
@@ -168,11 +226,3 @@ def listening(*ports: int) -> list[int]:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 found.append(port)
     return found
-
-
-def tracked() -> str:
-    """Return what git sees of this checkout that is not committed."""
-    commands = (["git", "status", "--porcelain"], ["git", "diff"])
-    return "".join(
-        subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout for command in commands
-    )

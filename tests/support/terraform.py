@@ -48,7 +48,7 @@ class Module:
         """Run a command, which is to end with that status, and return what it says."""
         done = subprocess.run(
             ["terraform", command, *arguments, *(["-no-color"] if command != "fmt" else [])],
-            cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, check=False, capture_output=True, text=True, timeout=200,
+            cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, check=False, capture_output=True, text=True, timeout=1200,
         )  # fmt: skip
         assert done.returncode == status, done.stdout[-3000:] + done.stderr
         return done.stdout + done.stderr

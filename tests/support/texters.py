@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from chalicelib import rows
-from tests.conftest import TABLE
 from tests.support import pool
 from tests.support.ground import Ground, Instance
 from tests.support.mishaps import weather
@@ -68,7 +67,7 @@ class Texts:
         self._clients = [f"m{base}a", f"m{base}b"]
         self._numbers = [f"1202555{6 * base + number:04d}" for number in range(6)]
         for row in self._windows("PARTS"):  # of the days before
-            ground.dynamodb.delete_item(TableName=TABLE, Key={name: row[name] for name in ("PK", "SK")})
+            ground.dynamodb.delete_item(TableName=ground.table, Key={name: row[name] for name in ("PK", "SK")})
         with ThreadPoolExecutor(instances) as many:
             self.sent = [sent for several in many.map(self._live, range(instances)) for sent in several]
 

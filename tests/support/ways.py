@@ -38,7 +38,7 @@ def package(folder: Path, aws: Aws) -> tuple[Checkout, Deployed]:
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in chosen.items()],
     )
-    patience = {"Delay": 1, "MaxAttempts": 60}
+    patience = {"Delay": 1, "MaxAttempts": 300}
     change_set = {"StackName": "tasks", "ChangeSetName": "first"}
     cloudformation.get_waiter("change_set_create_complete").wait(**change_set, WaiterConfig=patience)
     cloudformation.execute_change_set(**change_set)

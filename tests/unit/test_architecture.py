@@ -4,7 +4,6 @@ import ast
 from pathlib import Path
 
 import pytest
-from chalice.analyzer import APICallCollector, AppViewTypeInfer, parse_code
 
 from tests.conftest import ROOT
 
@@ -82,28 +81,3 @@ def test_a_module_says_in_one_sentence_what_it_is_for(module: str) -> None:
     docstring = ast.get_docstring(ast.parse(MODULES[module].read_text()))
     assert docstring
     assert docstring.splitlines()[0].endswith((".", ":"))
-
-
-class EveryFunction(AppViewTypeInfer):
-    """Chalice enters its views alone; a library has none."""
-
-    def _is_chalice_view(self, node: object) -> bool:
-        del node
-        return True
-
-    def visit_ClassDef(self, node: object) -> None:  # noqa: N802 - its name there
-        pass
-
-
-def test_every_call_of_aws_stands_where_the_analyzer_of_chalice_finds_it() -> None:
-    source = "\n".join(MODULES[name].read_text() for name in ("aws", "table", "update", "ledger", "board", "sms"))
-    parsed = parse_code(source)
-    found = APICallCollector(EveryFunction(parsed).bind_types()).collect_api_calls(parsed.parsed_ast)
-    written = {
-        (ast.unparse(node.func.value), node.func.attr)
-        for path in MODULES.values()
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) in found
-    }
-    assert written == {(service, call) for service, calls in found.items() for call in calls}
-    assert ("dynamodb", "transact_write_items") in written

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import uuid
 from typing import Any
 
 import jwt
@@ -15,6 +14,8 @@ from tests.support import pool
 from tests.support.events import REQUEST_ID, Context, context, event
 from tests.support.people import Person
 
+SUB = "aaaaaaaa-0000-4000-8000-000000000000"
+
 
 def test_behind_the_gateway_the_claims_are_believed(in_lambda: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     answer = app(event(claims=pool.id_claims()), Context())
@@ -22,29 +23,31 @@ def test_behind_the_gateway_the_claims_are_believed(in_lambda: pytest.MonkeyPatc
     assert answer["headers"]["X-Request-Id"] == REQUEST_ID
 
 
+@pytest.mark.usefixtures("in_lambda")
 @pytest.mark.parametrize("missing", [{"apiId": ""}, {"apiId": None}, {"requestId": ""}, {"requestId": None}])
-def test_an_event_without_the_marks_of_the_gateway_is_not(in_lambda: pytest.MonkeyPatch, missing: dict[str, Any]) -> None:  # noqa: ARG001
+def test_claims_in_an_event_without_the_marks_of_the_gateway_are_not_believed(missing: dict[str, Any]) -> None:
     forged = event(requestContext=context(authorizer={"claims": pool.id_claims()}, **missing))
     assert app(forged, Context())["statusCode"] == 401
 
 
-def test_outside_lambda_they_are_not(in_lambda: pytest.MonkeyPatch) -> None:
+def test_claims_outside_lambda_are_not_believed(in_lambda: pytest.MonkeyPatch) -> None:
     in_lambda.setenv("AWS_LAMBDA_FUNCTION_NAME", "")
     assert app(event(claims=pool.id_claims()), Context())["statusCode"] == 401
     in_lambda.delenv("AWS_LAMBDA_FUNCTION_NAME")
     assert app(event(claims=pool.id_claims()), Context())["statusCode"] == 401
 
 
-def test_beside_the_server_for_laptops_they_are_not(in_lambda: pytest.MonkeyPatch) -> None:
+def test_claims_beside_the_local_server_are_not_believed(in_lambda: pytest.MonkeyPatch) -> None:
     in_lambda.setitem(sys.modules, "chalice.local", sys)
     assert app(event(claims=pool.id_claims()), Context())["statusCode"] == 401
 
 
+@pytest.mark.usefixtures("in_lambda")
 @pytest.mark.parametrize("authorizer", [
     None, {}, "claims", {"claims": None}, {"claims": {}}, {"claims": "sub"}, {"claims": [1]}, {"principalId": "x"}, {"claims": pool.access_claims()},
     {"claims": pool.id_claims(aud="another")}, {"claims": pool.id_claims("no-uuid")}, {"claims": pool.id_claims(token_use=None)},
 ])  # fmt: skip
-def test_the_app_closes_where_the_gateway_would_have_let_pass(in_lambda: pytest.MonkeyPatch, authorizer: object) -> None:  # noqa: ARG001
+def test_claims_of_another_kind_or_client_are_refused_behind_the_gateway_too(authorizer: object) -> None:
     assert app(event(requestContext=context(authorizer=authorizer)), Context())["statusCode"] == 401
 
 
@@ -53,7 +56,7 @@ def test_claims_from_the_gateway_are_text() -> None:
     assert auth.user(claims, "r").sub == claims["sub"]
 
 
-@pytest.mark.parametrize("sub", [None, 5, "", str(uuid.uuid4()).upper(), f"{uuid.uuid4()} ", f"USER#{uuid.uuid4()}"])
+@pytest.mark.parametrize("sub", [None, 5, "", SUB.upper(), f"{SUB} ", f"USER#{SUB}"])
 def test_a_user_is_a_uuid(sub: object) -> None:
     with pytest.raises(Unauthorized):
         auth.user(pool.id_claims() | {"sub": sub}, "r")
@@ -71,7 +74,7 @@ class TestARequestIdThatAClientHasChosen:
         headers = {"multiValueHeaders": {"Idempotency-Key": ["once"]}}
         return app(event("POST", "/tasks", claims, json.dumps({"title": title}), **headers), Context())
 
-    def test_two_requests_with_it_are_two(self) -> None:
+    def test_two_requests_with_the_same_request_id_are_two(self) -> None:
         claims = pool.id_claims()
         first, again, other = (self.created(claims, title) for title in ("T", "T", "U"))
         assert (first["statusCode"], again["statusCode"], other["statusCode"]) == (201, 201, 422)
@@ -85,7 +88,7 @@ class TestARequestIdThatAClientHasChosen:
             change["multiValueHeaders"] = {"If-Match": ['"1"']}
             assert app(change, Context())["statusCode"] == status
 
-    def test_it_sends_no_text_twice(self, machine: Person) -> None:
+    def test_the_same_request_id_sends_no_text_twice(self, machine: Person) -> None:
         (token,) = str(machine.authorization).split()[1:]
         claims = jwt.decode(token, options={"verify_signature": False})
         body = json.dumps({"to": "+12025550191", "message": "Hello"})
@@ -95,7 +98,7 @@ class TestARequestIdThatAClientHasChosen:
         assert len({answer["body"] for answer in answers}) == 1
         assert [answer["headers"].get("Idempotency-Replayed") for answer in answers] == [None, "true", "true"]
 
-    def test_what_is_no_id_is_shown_nowhere(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_request_id_that_is_no_uuid_is_neither_shown_nor_logged(self, capsys: pytest.CaptureFixture[str]) -> None:
         answer = app(event(requestContext=context(requestId="carol@example.com")), Context())
         assert "carol" not in json.dumps(answer)
         assert "carol" not in capsys.readouterr().out

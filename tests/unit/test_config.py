@@ -5,7 +5,7 @@ import pytest
 from chalicelib import config
 
 
-def test_what_a_pool_is_called_follows_from_its_arn() -> None:
+def test_region_id_and_issuer_of_a_pool_follow_from_its_arn() -> None:
     settings = config.read()
     assert settings.region == "eu-central-1"
     assert settings.user_pool_id == "eu-central-1_Pool12345"
@@ -14,7 +14,7 @@ def test_what_a_pool_is_called_follows_from_its_arn() -> None:
 
 @pytest.mark.parametrize("name", ["TABLE_NAME", "USER_POOL_ARN", "WEB_CLIENT_ID", "WEB_ORIGIN", "BOARD_SHARDS"])
 @pytest.mark.parametrize("value", [None, "", "*"])
-def test_a_missing_or_senseless_one_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str | None) -> None:
+def test_a_missing_or_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str | None) -> None:
     if value is None:
         monkeypatch.delenv(name)
     else:

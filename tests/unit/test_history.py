@@ -85,12 +85,12 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_what_fits_one_order_is_found_to(name: str) -> None:
+def test_a_history_that_fits_one_order_is_accepted(name: str) -> None:
     assert linearizable(GOOD[name])
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_fits_none_is_found_out(name: str) -> None:
+def test_a_history_that_fits_no_order_is_rejected(name: str) -> None:
     assert not linearizable(BAD[name])
 
 

@@ -1,4 +1,4 @@
-"""Rules that a standard tells, against the shortest program that follows it, on values that nobody thought of."""
+"""Cursors, and rules of a standard against the shortest program that follows them, on generated values."""
 
 import string
 from datetime import UTC, datetime, timedelta
@@ -14,13 +14,29 @@ from chalicelib.task import Instant
 from tests.support.people import Person, path_of
 
 TEXT = st.text(st.characters(codec="utf-8"))
+SCOPES = st.lists(st.none() | st.text(), max_size=4)
 
 
 class TestCursors:
     ALPHABET = string.ascii_letters + string.digits + "-_=+/. "
 
-    @given(TEXT, st.lists(st.none() | st.text(), max_size=4), st.data())
-    def test_one_with_another_character_in_it_is_refused(
+    @given(TEXT, SCOPES)
+    def test_a_cursor_gives_back_its_position(self, position: str, scope: list[str | None]) -> None:
+        assert cursor.unseal(cursor.seal(position, *scope), *scope) == position
+
+    @given(TEXT, SCOPES, SCOPES)
+    def test_a_cursor_belongs_to_one_scope(self, position: str, scope: list[str | None], other: list[str | None]) -> None:
+        if scope != other:
+            with pytest.raises(InvalidCursor):
+                cursor.unseal(cursor.seal(position, *scope), *other)
+
+    @given(st.text())
+    def test_any_other_text_is_no_cursor(self, text: str) -> None:
+        with pytest.raises(InvalidCursor):
+            cursor.unseal(text, "somebody", "tasks")
+
+    @given(TEXT, SCOPES, st.data())
+    def test_a_cursor_with_another_character_in_it_is_refused(
         self, position: str, scope: list[str | None], data: st.DataObject
     ) -> None:
         good = cursor.seal(position, *scope)
@@ -32,7 +48,7 @@ class TestCursors:
                 cursor.unseal(altered, *scope)
 
     @given(TEXT, st.data())
-    def test_a_part_of_one_is_refused(self, position: str, data: st.DataObject) -> None:
+    def test_a_part_of_a_cursor_is_refused(self, position: str, data: st.DataObject) -> None:
         good = cursor.seal(position, "somebody")
         first, last = sorted(data.draw(st.tuples(*[st.integers(0, len(good))] * 2)))
         if last - first < len(good):
@@ -63,7 +79,7 @@ MEMBERS = {
 
 
 class TestMergePatch:
-    @settings(max_examples=40)
+    @settings(max_examples=25)
     @given(st.fixed_dictionaries(MEMBERS), st.lists(st.fixed_dictionaries({}, optional=MEMBERS), max_size=4))
     def test_a_task_becomes_what_the_rfc_makes_of_it(self, first: dict[str, Any], patches: list[dict[str, Any]]) -> None:
         alice = Person()
@@ -114,7 +130,7 @@ CLOCK = st.tuples(number(0, 25), number(0, 61), number(0, 61))
 
 class TestInstants:
     @given(DATE, CLOCK, FRACTION, ZONE)
-    def test_one_is_read_as_the_grammar_of_rfc_3339_says(
+    def test_an_instant_is_read_as_the_grammar_of_rfc_3339_says(
         self, date: tuple[str, ...], clock: tuple[str, ...], fraction: str, zone: str
     ) -> None:
         text = f"{'-'.join(date)}T{':'.join(clock)}{fraction}{zone}"

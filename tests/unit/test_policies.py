@@ -12,11 +12,12 @@ from tests.conftest import ROOT, TABLE
 from tests.support import recorder
 
 STAGES = ("dev", "staging", "prod")
+FILES = policies.files()
 
 
-@pytest.mark.parametrize("path", policies.files(), ids=lambda path: path.name)
-def test_no_file_is_stale(path: Any) -> None:
-    assert policies.files()[path] == path.read_text(), "`make generate` writes it anew"
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_no_policy_file_is_stale(path: Any) -> None:
+    assert FILES[path] == path.read_text(), "`make generate` writes it anew"
 
 
 def test_every_function_of_every_stage_has_its_file() -> None:
@@ -26,10 +27,10 @@ def test_every_function_of_every_stage_has_its_file() -> None:
     for name in STAGES:
         stage = config["stages"][name]
         named |= {stage["iam_policy_file"], stage["lambda_functions"]["any_user"]["iam_policy_file"]}
-    assert named == {path.name for path in policies.files()}
+    assert named == {path.name for path in FILES}
 
 
-@pytest.mark.parametrize("path", policies.files(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_no_star_stands_for_a_table_or_an_action(path: Any) -> None:
     for statement in json.loads(path.read_text())["Statement"]:
         assert not any("*" in action for action in statement["Action"])

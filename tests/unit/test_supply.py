@@ -33,7 +33,7 @@ SETTINGS = {name.upper() for name in Settings.__struct_fields__}
 
 
 class TestTheLocks:
-    def test_there_is_one_for_lambda_for_developers_and_for_linters(self) -> None:
+    def test_there_is_a_lock_for_lambda_for_developers_and_for_linters(self) -> None:
         assert [lock.name for lock in LOCKS] == ["requirements-dev.txt", "requirements-lint.txt", "requirements.txt"]
 
     @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
@@ -77,7 +77,7 @@ class TestTheLicences:
     def test_the_page_is_not_stale(self) -> None:
         assert licences.page() == licences.PAGE.read_text(), "`make generate` writes it anew"
 
-    def test_each_allows_it(self) -> None:
+    def test_each_licence_is_a_permissive_one(self) -> None:
         assert {licence for _, licence in licences.shipped().values()} <= PERMISSIVE
 
 
@@ -90,7 +90,7 @@ class TestSecrets:
         "AKIA" + "A" * 16, 'aws_secret_access_key = "' + "x" * 40, "-----BEGIN RSA " + "PRIVATE KEY-----", "https://me:" + "word@example.com",
         "eyJhbGciOiJub25lIn0." + "eyJzdWIiOiJtZSJ9.x", "ghp_" + "a" * 36,
     ])  # fmt: skip
-    def test_one_would_be_found(self, secret: str) -> None:
+    def test_a_secret_would_be_found(self, secret: str) -> None:
         assert found(f"x = {secret}\n")
 
     def test_no_file_in_git_holds_one(self) -> None:

@@ -1,0 +1,43 @@
+"""One emulator of AWS for all tests of a process, with a ground on it for each way of using it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import aws, leaks
+from tests.support.aws import Aws
+from tests.support.ground import Ground, shared
+from tests.support.texters import STAGE
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_leaks() -> Iterator[None]:
+    """Fail the last test of a process if an answer or a log line of any has shown what it may not."""
+    yield
+    assert leaks.FOUND == []
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    with aws.running(tmp_path_factory.mktemp("emulator")) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def ground(emulator: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    with shared(emulator, tmp_path_factory.mktemp("ground"), "task-api-ground") as ground:
+        yield ground
+
+
+@pytest.fixture(scope="module")
+def ground_alone(emulator: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """Give a ground whose table no other file writes to: the board shows the tasks of all."""
+    with shared(emulator, tmp_path_factory.mktemp("alone"), "task-api-alone") as ground:
+        yield ground
+
+
+@pytest.fixture(scope="session")
+def tight(emulator: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """Give a ground where the limits of texts are soon reached."""
+    with shared(emulator, tmp_path_factory.mktemp("tight"), "task-api-tight", **STAGE) as ground:
+        yield ground

@@ -1,0 +1,98 @@
+"""Runs commands of `python -m local` in forks of one process, which has imported what they need.
+
+A start of Python and its imports takes longer than most of these commands. Run as `python -m tests.support.commands`: each line
+that comes is a command, each line that goes what came of it.
+"""
+
+import atexit
+import json
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+
+_ROOT = Path(__file__).resolve().parent.parent.parent
+_lock = threading.Lock()
+
+
+def run(arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `python -m local` with these arguments, as `subprocess.run` would in that folder and environment."""
+    with _lock:
+        process = _process()
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(json.dumps([list(arguments), str(folder), environment]) + "\n")
+        process.stdin.flush()
+        status, output, errors = json.loads(process.stdout.readline())
+    return subprocess.CompletedProcess(arguments, status, output, errors)
+
+
+@cache
+def _process() -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.support.commands"]
+    process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(_end, process)
+    return process
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    for stream in (process.stdin, process.stdout):
+        assert stream
+        stream.close()
+    process.wait()
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    import boto3  # noqa: F401, PLC0415 - the parent of this one has no need of them
+    import pycognito.aws_srp  # noqa: F401, PLC0415
+
+    for line in sys.stdin:
+        arguments, folder, environment = json.loads(line)
+        with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+            child = os.fork()
+            if child == 0:
+                os._exit(_status(arguments, folder, environment, output, errors))
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            texts = []
+            for file in (output, errors):
+                file.seek(0)
+                texts.append(file.read())
+        print(json.dumps([status, *texts]), flush=True)
+
+
+def _status(arguments: list[str], folder: str, environment: dict[str, str], output: IO[Any], errors: IO[Any]) -> int:
+    """Run a command here, where nothing else will run, and return the status of its end."""
+    with open(os.devnull) as nothing:  # noqa: PTH123 - it is no path of ours
+        for number, file in enumerate((nothing, output, errors)):
+            os.dup2(file.fileno(), number)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "local"]:
+        del sys.modules[name]  # they look at the environment when they are imported
+    sys.path[0] = folder
+    sys.argv = ["local", *arguments]
+    try:
+        runpy.run_module("local", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001 - as Python itself does at its end
+        traceback.print_exc()
+        status = 1
+    else:
+        status = 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return status
+
+
+if __name__ == "__main__":
+    main()

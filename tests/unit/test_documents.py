@@ -1,0 +1,54 @@
+"""What the documents say of the code and of each other is so; tests/e2e/test_docs.py runs their commands."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from app import app
+from chalicelib import RELEASE
+from chalicelib.problems import Problem
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+    (ROOT / "docs").rglob("*.md")
+)
+
+
+def test_the_routes_of_readme_are_the_routes_of_the_app() -> None:
+    told = {
+        (method, path): what
+        for method, path, what in re.findall(r"^\| `([A-Z]+) (\S+)` \| [^|]+ \| (.+) \|$", README, re.MULTILINE)
+    }
+    routes = {
+        (method, path): entry.view_function.__doc__
+        for path, entries in app.routes.items()
+        for method, entry in entries.items()
+    }
+    assert told == routes
+
+
+def test_the_tree_of_problems_is_the_tree_of_classes() -> None:
+    drawn = re.findall(r"^[├└]── (\w+) +(\S+) +([0-9]+)$", sys.modules[Problem.__module__].__doc__ or "", re.MULTILINE)
+    assert drawn == [(problem.__name__, problem.slug, str(problem.status)) for problem in Problem.__subclasses__()]
+
+
+def test_the_release_is_one() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == RELEASE
+    assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == RELEASE  # type: ignore[index]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
+        assert target.startswith("https://") or (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_that_is_named_is_there(document: Path) -> None:
+    named = re.findall(r"`((?:[\w.]+/)*[\w.-]+\.(?:py|json|md|toml|txt))`", document.read_text())
+    for name in named:
+        assert list(ROOT.glob(name)) or list(ROOT.glob(f"*/{name}")), name

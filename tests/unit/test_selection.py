@@ -1,0 +1,29 @@
+"""Tests that say something of all others run where all others do, and nowhere else."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.selection import is_whole
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with two files of tests, and one with something else."""
+    for name in ("test_a.py", "test_b.py", "support.py"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_a_run_of_every_file_is_whole(folder: Path) -> None:
+    collected = [folder / "test_a.py", folder / "test_a.py", folder / "test_b.py", folder.parent / "test_c.py"]
+    assert is_whole(["tests/unit", "tests/api"], collected, [folder])
+
+
+def test_a_run_without_one_of_the_files_is_not_whole(folder: Path) -> None:
+    assert not is_whole(["tests/unit"], [folder / "test_a.py"], [folder])
+
+
+def test_a_run_of_one_test_of_a_file_is_not_whole(folder: Path) -> None:
+    collected = [folder / "test_a.py", folder / "test_b.py"]
+    assert not is_whole([f"{folder}/test_a.py::test_it", f"{folder}/test_b.py"], collected, [folder])
