@@ -55,7 +55,7 @@ def is_running() -> bool:
 
 def _start(prepare: Callable[[], dict[str, str]]) -> None:
     port = environment.port("AWS_PORT", os.environ.get("AWS_PORT", "4566"))
-    require_free_port("AWS_PORT", port)
+    require_free_port(port, "AWS_PORT={0} make run, or AWS_PORT={0} chalice local")
     variables = environment.choose(port)
     print("Starting AWS on this machine (ministack) ...", flush=True)
     with _LOG.open("ab") as log:
@@ -67,14 +67,14 @@ def _start(prepare: Callable[[], dict[str, str]]) -> None:
     environment.announce(variables | prepare())
 
 
-def require_free_port(name: str, number: int) -> None:
-    """Raise LocalError where somebody else listens on that port."""
+def require_free_port(port: int, other: str) -> None:
+    """Raise LocalError where somebody else listens on that port; `other` says how to choose another one, {0}."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, number))
+            probe.bind((HOST, port))
         except OSError as error:
-            message = f"Port {number} is in use. Choose another one: {name}={number + 1} before the command"
+            message = f"Port {port} is in use. Choose another one: {other.format(port + 1)}"
             raise LocalError(message) from error
 
 

@@ -26,7 +26,7 @@ def run(host: str, port: int, stage: str, *, reload: bool) -> None:
     shell lead.
     """
     environment.require_stage(stage, on_aws=False)
-    aws.require_free_port("PORT", port)
+    aws.require_free_port(port, "make run PORT={0}, or chalice local --port {0}")
     for signal_ in _ENDINGS:  # Ctrl-C among them: a shell may have started us deaf to it
         signal.signal(signal_, signal.default_int_handler)
     try:

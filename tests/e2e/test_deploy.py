@@ -59,10 +59,9 @@ def test_deploy_names_the_step_that_failed_and_how_to_go_on(checkout: Checkout) 
     policy.rename(policy.with_suffix(".away"))
     done = checkout.local("deploy", check=False)
     assert done.returncode == 1
-    assert "This step failed: Functions and API (chalice deploy)." in done.stderr
+    assert "This step failed: Functions and API, and what Chalice cannot set on it (chalice deploy)." in done.stderr
     assert "make deploy STAGE=dev" in done.stderr
     assert "Traceback" not in done.stderr.partition("This step failed")[2]
-    assert "The settings of stage dev in .chalice/config.json have changed: commit them." in done.stdout
     policy.with_suffix(".away").rename(policy)
 
 
@@ -71,7 +70,6 @@ def test_deploy_after_a_failed_step_completes_and_a_second_deploy_changes_nothin
     before, written = there(checkout.aws), checkout.config_file.read_text()
     assert (len(before["stacks"]), len(before["functions"]), len(before["apis"])) == (1, 2, 1)
     second = checkout.local("deploy")
-    assert "have changed" not in second.stdout
     assert there(checkout.aws) == before
     assert checkout.config_file.read_text() == written
     api = ways.found(checkout, checkout.aws)
@@ -97,7 +95,6 @@ def test_destroy_keeps_a_protected_table_and_deletes_all_else(checkout: Checkout
     after = there(checkout.aws)
     assert (after["stacks"], after["functions"], after["apis"]) == ([], [], [])
     assert after["tables"] == before["tables"] == ["task-api-dev"]
-    assert not json.loads(checkout.config_file.read_text())["stages"]["dev"]["environment_variables"].get("TABLE_NAME")
 
 
 def test_deploy_refuses_to_take_over_a_table_that_was_kept(checkout: Checkout) -> None:

@@ -321,17 +321,19 @@ class TestOtherTerminals:
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.count("\n") == 1
 
-    def test_a_second_make_run_is_refused(self, stand: Stand) -> None:
+    def test_a_second_make_run_on_the_same_port_is_refused(self, stand: Stand) -> None:
         done = stand.local("run")
         assert done.returncode == 1
-        assert "It is running already" in done.stderr
+        assert done.stderr.startswith(f"Port {stand.port} is in use.")
         assert stand("GET", "/health").status == 200
 
     def test_commands_without_make_run_say_that_nothing_is_running(self, tmp_path: Path) -> None:
         for command in (("env",), ("token", "alice"), ("signup", "x@example.org")):
             done = Stand(tmp_path / "home").local(*command)
             assert (done.returncode, done.stdout) == (1, "")
-            assert done.stderr == "Nothing is running here. Start it with `make run`, in another terminal.\n"
+            assert (
+                done.stderr == "Nothing is running here. Start it with `make run` or `chalice local`, in another terminal.\n"
+            )
 
 
 class TestStartAndStop:
@@ -353,16 +355,18 @@ class TestStartAndStop:
         assert re.findall(r"@example\.com +(\S+)", first) == re.findall(r"@example\.com +(\S+)", again)
         stand.stop()
 
-    @pytest.mark.parametrize("name", ["PORT", "AWS_PORT"])
-    def test_a_port_in_use_is_told_in_one_line(self, tmp_path: Path, name: str) -> None:
+    @pytest.mark.parametrize(("name", "told"), [
+        ("port", "make run PORT={0}, or chalice local --port {0}"), ("aws_port", "AWS_PORT={0} make run, or AWS_PORT={0} chalice local"),
+    ])  # fmt: skip
+    def test_a_port_in_use_is_told_in_one_line(self, tmp_path: Path, name: str, told: str) -> None:
         stand = Stand(tmp_path / "home")
-        taken = stand.port if name == "PORT" else stand.aws_port
+        taken = getattr(stand, name)
         with socket.socket() as other:
             other.bind(("127.0.0.1", taken))
             other.listen()
             done = stand.local("run")
         assert done.returncode == 1
-        assert done.stderr == f"Port {taken} is in use. Choose another one: make run {name}={taken + 1}\n"
+        assert done.stderr == f"Port {taken} is in use. Choose another one: {told.format(taken + 1)}\n"
         assert listening(stand.port, stand.aws_port) == []
 
     def test_one_port_for_both_is_told_in_one_line(self, tmp_path: Path) -> None:

@@ -62,8 +62,9 @@ def found(checkout: Checkout, aws: Aws) -> Deployed:
     """Return what `make deploy` has left behind."""
     state: Any = json.loads((checkout.folder / ".chalice" / "deployed" / "dev.json").read_text())
     (api,) = [resource for resource in state["resources"] if resource["resource_type"] == "rest_api"]
-    variables = json.loads(checkout.config_file.read_text())["stages"]["dev"]["environment_variables"]
-    return Deployed(aws, api["rest_api_id"], "dev", {name: variables[name] for name in SETTINGS.values()})
+    (stack,) = aws.client("cloudformation").describe_stacks(StackName="task-api-dev")["Stacks"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    return Deployed(aws, api["rest_api_id"], "dev", {setting: outputs[name] for name, setting in SETTINGS.items()})
 
 
 def terraform(folder: Path, aws: Aws) -> tuple[Checkout, Deployed]:

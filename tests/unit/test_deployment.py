@@ -16,6 +16,8 @@ from app import app
 from chalicelib import aws, ledger, middleware, web
 from chalicelib.config import Settings
 from chalicelib.middleware import LONGEST  # before a test makes it longer
+from local import environment
+from local import template as merging
 from tests.conftest import ROOT
 from tests.support import pool
 from tests.support.events import Context
@@ -74,12 +76,20 @@ def test_aws_is_called_as_often_and_waited_for_as_long_as_promised() -> None:
 
 
 def test_every_setting_stands_in_every_stage() -> None:
-    stages = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"]
-    told = {output["Description"].split()[0] for output in template()["Outputs"].values()}
-    deployed = {word for word in told if word.isupper()}
     settings = {name.upper() for name in Settings.__struct_fields__}
-    for name, stage in stages.items():
-        assert {*stage["environment_variables"], *deployed} == settings, name
+    for stage in (environment.STAGE, *environment.stages()):
+        assert {*environment.variables(stage), *environment.placeholders()} == settings, stage
+
+
+@pytest.mark.parametrize("stage", environment.stages())
+def test_the_merge_template_is_what_the_code_says(stage: str) -> None:
+    assert merging.path(stage).read_text() == merging.text(stage), "`make generate` writes it anew"
+
+
+def test_a_setting_that_is_equal_in_all_stages_stands_once() -> None:
+    config = json.loads((ROOT / ".chalice" / "config.json").read_text())
+    for name in config["stages"]["dev"]["environment_variables"]:
+        assert len({stage["environment_variables"][name] for stage in config["stages"].values()}) > 1, name
 
 
 def test_the_table_and_the_users_outlive_their_stack() -> None:
