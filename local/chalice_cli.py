@@ -4,7 +4,8 @@ It is never shipped. What each command gets:
 
 local     is replaced by `python -m local run`, which starts or joins the AWS on this machine
 deploy    the settings that come out of the stage's stack; after it, what Chalice cannot set on the API
-others    placeholders for these settings: what they write depends on .chalice/config.json alone, never on the shell
+package   placeholders for these settings: what is written depends on .chalice/config.json alone, never on the shell
+others    placeholders as well
 """
 
 import os
@@ -21,6 +22,9 @@ from chalice.deploy.deployer import DeploymentReporter
 from local import environment
 from local.environment import LocalError
 
+_DEPLOYING = {"deploy", "plan"}
+_WRITING = {"package", "generate-models", "appgraph"}
+
 
 def _prepare() -> None:
     command, options = _command_line()
@@ -29,18 +33,17 @@ def _prepare() -> None:
     stage = options.params.get("stage", environment.STAGE)
     try:
         environment.require_stage(stage)
-        if command == "deploy":
-            settings = _deployed_settings(stage)
-            _finish_after(stage)
-            template = settings
-        else:
-            settings, template = environment.placeholders(), dict.fromkeys(environment.placeholders(), "")
-            os.environ["AWS_DEFAULT_REGION"] = "us-east-1"  # Chalice asks for one; a template is good for every region
+        settings = _deployed_settings(stage) if command in _DEPLOYING else environment.placeholders()
     except LocalError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
+    if command in _DEPLOYING:
+        _add_to_functions(settings)
+        _finish_after(stage)
+    if command in _WRITING:
+        _add_to_functions(dict.fromkeys(settings, ""))
+        environment.use({"AWS_DEFAULT_REGION": "us-east-1"})  # Chalice asks for one; a template is good for every region
     os.environ.update(environment.variables(stage) | settings)
-    _add_to_functions(template)
 
 
 def _command_line() -> tuple[str, click.Context]:

@@ -41,13 +41,13 @@ def choose(aws_port: int) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "NO_PROXY": ",".join(direct),
     }
-    _set(variables)
+    use(variables)
     return variables
 
 
 def announce(variables: dict[str, str]) -> None:
     """Set the variables here and let other terminals find them."""
-    _set(variables)
+    use(variables)
     written = _RUNNING.with_suffix(".new")
     written.write_text(json.dumps(variables, indent=1))
     written.replace(_RUNNING)
@@ -62,7 +62,7 @@ def join() -> dict[str, str]:
     """Return the variables of what runs in another terminal, once they are set here; raises LocalError if nothing does."""
     try:
         variables: dict[str, str] = json.loads(_RUNNING.read_text())
-        _set(variables)
+        use(variables)
         answers(f"{variables['AWS_ENDPOINT_URL']}/_ministack/health")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = "Nothing is running here. Start it with `make run` or `chalice local`, in another terminal."
@@ -139,7 +139,8 @@ def _config() -> dict[str, Any]:
     return found
 
 
-def _set(variables: dict[str, str]) -> None:
+def use(variables: dict[str, str]) -> None:
+    """Set these variables here, and no other that leads to AWS: a profile, a token or an endpoint would lead elsewhere."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]  # a profile, a token or the endpoint of one service would lead elsewhere
+        del os.environ[name]
     os.environ.update(variables)

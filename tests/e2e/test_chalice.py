@@ -47,18 +47,22 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copied(tmp_path_factory.mktemp("chalice") / "checkout")
 
 
+@pytest.fixture(scope="module")
+def merged(checkout: Path) -> Path:
+    """Package with the merge template, and return the folder."""
+    done = chalice(checkout, "package", "--stage", "prod", "--merge-template", ".chalice/merge-prod.json", "merged")
+    assert done.returncode == 0, done.stderr
+    return checkout / "merged"
+
+
+@pytest.fixture(scope="module")
+def bare(checkout: Path) -> Path:
+    """Package without the merge template, and return the folder."""
+    assert chalice(checkout, "package", "--stage", "prod", "bare").returncode == 0
+    return checkout / "bare"
+
+
 class TestPackage:
-    @pytest.fixture(scope="class")
-    def merged(self, checkout: Path) -> Path:
-        done = chalice(checkout, "package", "--stage", "prod", "--merge-template", ".chalice/merge-prod.json", "merged")
-        assert done.returncode == 0, done.stderr
-        return checkout / "merged"
-
-    @pytest.fixture(scope="class")
-    def bare(self, checkout: Path) -> Path:
-        assert chalice(checkout, "package", "--stage", "prod", "bare").returncode == 0
-        return checkout / "bare"
-
     def test_with_the_merge_template_it_writes_the_template_of_make_package(self, checkout: Path, merged: Path) -> None:
         command = [sys.executable, "-m", "local", "package", "prod"]
         subprocess.run(command, cwd=checkout, env=clean_environment(), check=True, capture_output=True)
