@@ -11,7 +11,7 @@ from chalice.cli import run_local_server
 from chalice.cli.factory import CLIFactory
 from watchfiles import Change, run_process
 
-import local.gateway  # noqa: F401 - makes Chalice's server behave as API Gateway does
+from local import environment
 from local.environment import ROOT
 
 _WATCHED = [ROOT / path for path in ("app.py", "chalicelib", ".chalice/config.json", "local/gateway.py")]
@@ -28,7 +28,10 @@ def main(host: str, port: str, stage: str, reload: str) -> None:
 
 def serve(host: str, port: str, stage: str) -> None:
     """Serve the app as it is now; say what is wrong with it if it cannot be."""
+    os.environ.update(environment.variables(stage))
     try:
+        import local.gateway  # noqa: F401, PLC0415 - makes Chalice's server behave as API Gateway does; it reads the settings
+
         run_local_server(CLIFactory(str(ROOT), environ=os.environ), host, int(port), stage)
     except KeyboardInterrupt:
         pass
