@@ -10,11 +10,6 @@ from tests.support.ground import Ground, shared
 from tests.support.texters import STAGE
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep the tests of a file in one process: they share what they need."""
-    item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_leaks() -> Iterator[None]:
     """Fail the last test of a process if an answer or a log line of any has shown what it may not."""
