@@ -45,7 +45,7 @@ def there(aws: Aws) -> dict[str, Any]:
     }
 
 
-def test_a_region_is_never_guessed(checkout: Checkout) -> None:
+def test_deploy_without_a_region_is_refused(checkout: Checkout) -> None:
     region = checkout.aws.environment.pop("AWS_DEFAULT_REGION")
     done = checkout.local("deploy", check=False)
     checkout.aws.environment["AWS_DEFAULT_REGION"] = region
@@ -54,7 +54,7 @@ def test_a_region_is_never_guessed(checkout: Checkout) -> None:
     assert there(checkout.aws)["stacks"] == []
 
 
-def test_a_step_that_breaks_says_which_and_how_to_go_on(checkout: Checkout) -> None:
+def test_deploy_names_the_step_that_failed_and_how_to_go_on(checkout: Checkout) -> None:
     policy = checkout.folder / ".chalice" / "policy-dev.json"
     policy.rename(policy.with_suffix(".away"))
     done = checkout.local("deploy", check=False)
@@ -66,7 +66,7 @@ def test_a_step_that_breaks_says_which_and_how_to_go_on(checkout: Checkout) -> N
     policy.with_suffix(".away").rename(policy)
 
 
-def test_it_goes_on_from_there_and_then_changes_nothing(checkout: Checkout) -> None:
+def test_deploy_after_a_failed_step_completes_and_a_second_deploy_changes_nothing(checkout: Checkout) -> None:
     checkout.local("deploy")
     before, written = there(checkout.aws), checkout.config_file.read_text()
     assert (len(before["stacks"]), len(before["functions"]), len(before["apis"])) == (1, 2, 1)
@@ -80,14 +80,14 @@ def test_it_goes_on_from_there_and_then_changes_nothing(checkout: Checkout) -> N
 
 
 @pytest.mark.parametrize("typed", ["", "prod\n", "yes\n"])
-def test_nothing_is_destroyed_unasked(checkout: Checkout, typed: str) -> None:
+def test_destroy_without_the_name_of_the_stage_deletes_nothing(checkout: Checkout, typed: str) -> None:
     before = there(checkout.aws)
     done = checkout.local("destroy", typed=typed, check=False)
     assert (done.returncode, there(checkout.aws)) == (1, before)
     assert "Nothing was deleted." in done.stderr
 
 
-def test_what_is_protected_stays_and_all_else_goes(checkout: Checkout) -> None:
+def test_destroy_keeps_a_protected_table_and_deletes_all_else(checkout: Checkout) -> None:
     checkout.change(lambda config: protected(config, "true"))
     checkout.local("deploy")
     before = there(checkout.aws)
@@ -100,14 +100,14 @@ def test_what_is_protected_stays_and_all_else_goes(checkout: Checkout) -> None:
     assert not json.loads(checkout.config_file.read_text())["stages"]["dev"]["environment_variables"].get("TABLE_NAME")
 
 
-def test_a_table_that_stayed_is_not_built_upon_unasked(checkout: Checkout) -> None:
+def test_deploy_refuses_to_take_over_a_table_that_was_kept(checkout: Checkout) -> None:
     done = checkout.local("deploy", check=False)
     assert done.returncode == 1
     assert "The table task-api-dev is there already" in done.stderr
     assert there(checkout.aws)["stacks"] == []
 
 
-def test_what_is_gone_can_be_destroyed_again(checkout: Checkout) -> None:
+def test_destroy_of_a_stage_that_is_gone_succeeds(checkout: Checkout) -> None:
     dynamodb = checkout.aws.client("dynamodb")
     dynamodb.update_table(TableName="task-api-dev", DeletionProtectionEnabled=False)
     assert "Stage dev is gone.\n" in checkout.local("destroy", typed="dev\n").stdout

@@ -46,7 +46,7 @@ def carol(stand: Stand) -> str:
 
 
 class TestTheFirstMinutes:
-    def test_what_is_printed_can_be_pasted(self, stand: Stand) -> None:
+    def test_the_commands_that_make_run_prints_work_when_pasted(self, stand: Stand) -> None:
         printed = stand.output.read_text()
         commands = re.findall(r"^  ((?:TOKEN=|MACHINE=|curl |LOCAL_HOME=\S+ \S+ -m local inbox).*)$", printed, re.MULTILINE)
         assert len(commands) == 6
@@ -61,24 +61,24 @@ class TestTheFirstMinutes:
         assert json.loads(sent)["status"] == "sent"
         assert inbox == ["+12025550100  Hello"]
 
-    def test_the_users_and_their_passwords_are_named(self, stand: Stand) -> None:
+    def test_make_run_prints_the_users_and_their_passwords(self, stand: Stand) -> None:
         printed = stand.output.read_text()
         for name in ("alice", "bob", "admin"):
             (password,) = re.findall(rf"{name}@example\.com +(\S+)", printed)
             assert re.fullmatch(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9]).{10,}", password)
 
-    def test_the_admin_is_in_the_group_and_nobody_else(self, stand: Stand) -> None:
+    def test_of_the_demo_users_only_admin_is_in_the_group_admin(self, stand: Stand) -> None:
         assert jwt.decode(stand.token("admin"), options={"verify_signature": False})["cognito:groups"] == ["admin"]
         assert "cognito:groups" not in jwt.decode(stand.token("alice@example.com"), options={"verify_signature": False})
 
-    def test_no_tracked_file_is_changed(self, stand: Stand) -> None:
+    def test_make_run_changes_no_tracked_file(self, stand: Stand) -> None:
         stand.token("alice")
         for command in (["diff", "--name-only"], ["ls-files", "--others", "--exclude-standard"]):
             assert subprocess.run(["git", *command], cwd=stand.checkout, check=True, capture_output=True).stdout == b""
 
 
 class TestTheWholeRound:
-    def test_create_read_change_list_remove(self, stand: Stand, carol: str) -> None:
+    def test_a_task_can_be_created_read_changed_listed_and_deleted(self, stand: Stand, carol: str) -> None:
         created = stand("POST", "/tasks", carol, {"title": "T", "due_at": "2030-01-01T00:00:00+01:00"})
         assert created.status == 201
         path = created.headers["Location"]
@@ -94,7 +94,7 @@ class TestTheWholeRound:
         assert stand("GET", path, carol).status == 404
 
     @pytest.mark.parametrize("query", ["", "&status=pending", "&status=pending&due_after=2030-01-01T00:00:00Z"])
-    def test_pages_add_up_on_another_database_than_moto_too(self, stand: Stand, carol: str, query: str) -> None:
+    def test_the_pages_of_a_list_add_up_on_ministack_too(self, stand: Stand, carol: str, query: str) -> None:
         for number in range(7):
             assert (
                 stand("POST", "/tasks", carol, {"title": str(number), "due_at": f"2030-01-0{number + 1}T00:00:00Z"}).status
@@ -160,7 +160,7 @@ class TestTheWholeRound:
 
 
 class TestRealTokens:
-    def test_only_an_id_token_of_the_web_client_opens(self, stand: Stand) -> None:
+    def test_only_an_id_token_of_the_web_client_is_accepted(self, stand: Stand) -> None:
         settings = stand.settings()
         cognito = stand.client("cognito-idp")
         pool = settings["USER_POOL_ARN"].rpartition("/")[2]
@@ -189,7 +189,7 @@ class TestRealTokens:
         }
         assert opened == dict.fromkeys(opened, 401) | {"id": 200}
 
-    def test_a_wrong_password_does_not(self, stand: Stand, tmp_path: Path) -> None:
+    def test_a_wrong_password_gets_no_token(self, stand: Stand, tmp_path: Path) -> None:
         people = stand.home / "people.json"
         kept = people.read_text()
         try:
@@ -236,7 +236,7 @@ class TestTheServer:
         (b"TRACE /tasks HTTP/1.1\r\n\r\n", 405), (b"GET /SECRET HTTP/1.1\r\nAuthorization: Bearer \xe9\r\n\r\n", 404),
         (b"GET /SECRET HTTP/1.1\r\nAuthorization: SECRET\r\n\r\n", 404), (b"GET /tasks HTTP/1.1\r\nX: " + b"S" * 70000 + b"\r\n\r\n", 400),
     ])  # fmt: skip
-    def test_what_is_no_request_is_answered_with_a_problem_and_logged_nowhere(
+    def test_bytes_that_are_no_http_request_are_answered_with_a_problem_and_not_logged(
         self, stand: Stand, request_: bytes, status: int
     ) -> None:
         with socket.create_connection(("127.0.0.1", stand.port), timeout=PATIENCE) as connection:
@@ -263,7 +263,7 @@ class TestTheServer:
         with ThreadPoolExecutor(64) as many:
             assert [answer.status for answer in many.map(lambda _: stand("GET", "/health"), range(64))] == [200] * 64
 
-    def test_only_loopback_is_listened_on(self, stand: Stand) -> None:
+    def test_make_run_listens_on_loopback_only(self, stand: Stand) -> None:
         for port in (stand.port, stand.aws_port):
             assert listeners(port) == {"127.0.0.1"}
 
@@ -316,18 +316,18 @@ class TestOtherTerminals:
             plain.wait(PATIENCE)
 
     @pytest.mark.parametrize("arguments", [("token", "nobody"), ("signup", "alice@example.com"), ("signup", "no address")])
-    def test_what_cannot_be_done_is_told_in_one_line(self, stand: Stand, arguments: tuple[str, ...]) -> None:
+    def test_a_command_that_fails_says_why_in_one_line(self, stand: Stand, arguments: tuple[str, ...]) -> None:
         done = stand.local(*arguments)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.count("\n") == 1
 
-    def test_a_second_start_is_refused(self, stand: Stand) -> None:
+    def test_a_second_make_run_is_refused(self, stand: Stand) -> None:
         done = stand.local("run")
         assert done.returncode == 1
         assert "It is running already" in done.stderr
         assert stand("GET", "/health").status == 200
 
-    def test_without_a_start_there_is_nothing_to_join(self, tmp_path: Path) -> None:
+    def test_commands_without_make_run_say_that_nothing_is_running(self, tmp_path: Path) -> None:
         for command in (("env",), ("token", "alice"), ("signup", "x@example.org")):
             done = Stand(tmp_path / "home").local(*command)
             assert (done.returncode, done.stdout) == (1, "")
@@ -336,7 +336,7 @@ class TestOtherTerminals:
 
 class TestStartAndStop:
     @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-    def test_nothing_is_lost_and_nothing_is_left_running(self, tmp_path: Path, how: int) -> None:
+    def test_a_stop_by_signal_loses_no_data_and_leaves_no_process(self, tmp_path: Path, how: int) -> None:
         stand = Stand(tmp_path / "home")
         first = stand.start()
         token = stand.token("alice")
@@ -373,20 +373,20 @@ class TestStartAndStop:
         assert (done.returncode, done.stderr) == (1, expected)
 
     @pytest.mark.parametrize("left", ["", "{", "{}", "[]"])
-    def test_what_a_crash_has_left_is_no_obstacle(self, tmp_path: Path, left: str) -> None:
+    def test_a_broken_running_file_counts_as_nothing_running(self, tmp_path: Path, left: str) -> None:
         stand = Stand(tmp_path / "home")
         stand.home.mkdir()
         (stand.home / "running.json").write_text(left)
         assert stand.local("env").stderr.startswith("Nothing is running here.")
 
     @pytest.mark.parametrize("value", ["x", "0", "65536", "-1", "80.0"])
-    def test_a_port_that_is_none_is_told_in_one_line(self, tmp_path: Path, value: str) -> None:
+    def test_an_invalid_port_is_refused_in_one_line(self, tmp_path: Path, value: str) -> None:
         stand = Stand(tmp_path / "home")
         stand.environment["PORT"] = value
         done = stand.local("run")
         assert (done.returncode, done.stderr) == (1, f"PORT={value} is not a port; take a number from 1 to 65535.\n")
 
-    def test_a_stand_in_that_does_not_come_up_is_told_in_one_line(self, tmp_path: Path) -> None:
+    def test_an_emulator_that_does_not_start_is_reported_in_one_line(self, tmp_path: Path) -> None:
         stand = Stand(tmp_path / "home")
         (tmp_path / "broken").mkdir()
         (tmp_path / "broken" / "ministack.py").write_text("raise SystemExit('no')")

@@ -79,7 +79,7 @@ def run(tool: str, *arguments: object, cwd: Path = ROOT) -> subprocess.Completed
 
 
 class TestTheTemplate:
-    def test_cfn_lint_finds_nothing(self, prod: Path, expanded: Path) -> None:
+    def test_cfn_lint_finds_nothing_in_the_templates(self, prod: Path, expanded: Path) -> None:
         for path in (prod / "template.json", prod / "import.json", expanded, ROOT / ".chalice" / "resources.json"):
             done = run("cfn-lint", "-t", path)
             assert (done.returncode, done.stdout) == (0, "")
@@ -98,7 +98,7 @@ class TestTheTemplate:
             assert failed <= {("CKV_AWS_120", "AWS::ApiGateway::Stage.RestAPIprodStage")}
             assert skipped | {check for check, _ in failed} == NAMED_SKIPS
 
-    def test_every_skip_has_a_reason(self, template: Any) -> None:
+    def test_every_skipped_check_of_checkov_has_a_reason(self, template: Any) -> None:
         skips = [
             skip
             for resource in template["Resources"].values()
@@ -128,7 +128,7 @@ class TestTheTemplate:
         kinds = [resource["Type"] for resource in resources.values() if "Condition" not in resource]
         assert [kinds.count(f"AWS::{kind}") for kind in ("ApiGateway::Stage", "Lambda::Function", "IAM::Role")] == [1, 2, 2]
 
-    def test_what_costs_money_at_rest_is_off(self, template: Any) -> None:
+    def test_parameters_that_cost_money_at_rest_are_off_by_default(self, template: Any) -> None:
         off = {
             name: template["Parameters"][name]["Default"] for name in ("KmsKeyArn", "ReservedConcurrency", "AlarmTopicArn")
         }
@@ -140,12 +140,12 @@ class TestTheTemplate:
 
 
 class TestTheZip:
-    def test_the_same_commit_gives_the_same_bytes(self, prod: Path, tmp_path: Path) -> None:
+    def test_packaging_the_same_commit_twice_gives_the_same_bytes(self, prod: Path, tmp_path: Path) -> None:
         again = built(tmp_path)
         for name in ("deployment.zip", "template.json", "import.json", "MANIFEST.md"):
             assert (again / name).read_bytes() == (prod / name).read_bytes(), name
 
-    def test_another_processor_changes_the_native_parts_alone(self, prod: Path, tmp_path: Path) -> None:
+    def test_the_zip_for_another_processor_differs_in_native_files_alone(self, prod: Path, tmp_path: Path) -> None:
         there = contents(built(tmp_path, "x86_64") / "deployment.zip")
         here = contents(prod / "deployment.zip")
         native = {name for name in here.keys() ^ there.keys() if ".so" not in name}
@@ -174,7 +174,7 @@ class TestTheZip:
         assert done.returncode != 0
         assert not (checkout.folder / "dist").exists()
 
-    def test_it_holds_what_lambda_needs_and_nothing_else(self, prod: Path) -> None:
+    def test_the_zip_holds_what_lambda_needs_and_nothing_else(self, prod: Path) -> None:
         names = contents(prod / "deployment.zip").keys()
         tops = {name.partition("/")[0] for name in names if ".dist-info" not in name}
         assert tops == {
@@ -223,7 +223,7 @@ class TestChalicesOwnTemplate:
         del plain["Resources"]["ApiHandlerLogGroup"]
         assert made_by_its_deployment(translated(plain)) == ["Stage"], "aws/chalice#1655 is mended: OpenApiVersion can go"
 
-    def test_ours_has_none(self, expanded: Path) -> None:
+    def test_our_template_adds_no_second_stage(self, expanded: Path) -> None:
         assert made_by_its_deployment(json.loads(expanded.read_text())) == [None]
 
 

@@ -41,7 +41,7 @@ def updated(api: Deployed, name: str, **chosen: str) -> Deployed:
     return Deployed(api.aws, api_id, "prod", api.settings)
 
 
-def test_the_same_template_again_changes_nothing(api: Deployed) -> None:
+def test_deploying_the_same_template_again_changes_nothing(api: Deployed) -> None:
     before = there(api.aws)
     with suppress(WaiterError):  # nothing to do, where both are expanded in one second: the deployment is named by the time
         updated(api, "again")
@@ -58,7 +58,7 @@ def test_a_parameter_in_the_definition_is_deployed() -> None:
     assert template.merge("prod")["Resources"]["RestAPI"]["Properties"]["AlwaysDeploy"] is True
 
 
-def test_its_alarms_reach_the_topic_and_watch_this_stage(api: Deployed) -> None:
+def test_the_alarms_of_a_stack_reach_the_topic_and_watch_its_stage(api: Deployed) -> None:
     alarms = api.aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
     assert len(alarms) == 7
     for alarm in alarms:

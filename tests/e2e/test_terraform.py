@@ -44,19 +44,19 @@ def resources(module: Module) -> list[dict[str, Any]]:
     return module.shown()
 
 
-def test_it_is_formatted_and_valid(module: Module) -> None:
+def test_the_module_is_formatted_and_valid(module: Module) -> None:
     module("fmt", "-check", "-diff", str(ROOT / ".chalice" / "terraform"))
     told = json.loads(module("validate", "-json"))
     assert (told["valid"], told["warning_count"], told["diagnostics"]) == (True, 0, [])
 
 
-def test_it_fits_into_the_configuration_that_its_page_shows(checkout: Checkout, module: Module) -> None:
+def test_the_module_fits_into_the_configuration_that_its_readme_shows(checkout: Checkout, module: Module) -> None:
     (example,) = re.findall("```hcl\n(.*?)```", (module.folder / "README.md").read_text(), re.DOTALL)
     (checkout.folder / "dist" / "main.tf").write_text(example)
     assert "Success!" in Module(checkout.folder / "dist")("validate")
 
 
-def test_checkov_finds_nothing() -> None:
+def test_checkov_finds_nothing_in_the_module() -> None:
     checkov = ROOT / ".venv" / "lint" / "bin" / "checkov"
     if not checkov.exists():
         pytest.skip("checkov is not there; `make test` fetches it")
@@ -66,12 +66,12 @@ def test_checkov_finds_nothing() -> None:
     assert "Failed checks: 0" in done.stdout
 
 
-def test_what_is_applied_is_what_was_meant(checkout: Checkout, module: Module) -> None:
+def test_a_plan_after_an_apply_is_empty(checkout: Checkout, module: Module) -> None:
     assert [api["id"] for api in checkout.aws.client("apigateway").get_rest_apis()["items"]] == [module.deployed().api_id]
     assert module.is_clean()
 
 
-def test_written_anew_from_the_same_commit_it_changes_nothing(checkout: Checkout, module: Module) -> None:
+def test_a_module_written_again_from_the_same_commit_changes_nothing(checkout: Checkout, module: Module) -> None:
     checkout.local("package-terraform")
     assert module.is_clean()
 
@@ -100,7 +100,7 @@ def test_wrong_variables_are_refused_before_anything_is_done(module: Module) -> 
 
 
 class TestTheApi:
-    def test_its_settings_are_those_of_the_template(self, resources: list[dict[str, Any]]) -> None:
+    def test_the_functions_have_the_settings_of_the_template(self, resources: list[dict[str, Any]]) -> None:
         functions = of_type(resources, "aws_lambda_function")
         assert {function["function_name"] for function in functions} == {"task-api-prod", "task-api-prod-any_user"}
         for function in functions:
@@ -113,7 +113,9 @@ class TestTheApi:
             ALL["PermissionsBoundaryArn"]
         }
 
-    def test_its_definition_names_this_pool_this_client_and_every_refusal(self, resources: list[dict[str, Any]]) -> None:
+    def test_the_definition_of_the_api_names_this_pool_this_client_and_every_refusal(
+        self, resources: list[dict[str, Any]]
+    ) -> None:
         (api,) = of_type(resources, "aws_api_gateway_rest_api")
         (pool,) = of_type(resources, "aws_cognito_user_pool")
         definition = json.loads(api["body"])
@@ -145,12 +147,14 @@ KEPT = template.kept()["Resources"]
 
 class TestWhatIsKept:
     @pytest.mark.parametrize("name", KEPT)
-    def test_it_is_what_the_template_has(self, resources: list[dict[str, Any]], name: str) -> None:
+    def test_a_resource_has_the_properties_that_the_template_gives_it(
+        self, resources: list[dict[str, Any]], name: str
+    ) -> None:
         wanted = in_terraform(KEPT[name]["Type"], resolved(KEPT[name]["Properties"]))
         differences = [differing(wanted, there) for there in of_type(resources, TYPES[KEPT[name]["Type"]])]
         assert min(differences, key=len) == []
 
-    def test_there_is_nothing_else(self, resources: list[dict[str, Any]]) -> None:
+    def test_no_resource_is_there_that_the_template_does_not_have(self, resources: list[dict[str, Any]]) -> None:
         for kind, ours in TYPES.items():
             wanted = [resource for resource in KEPT.values() if resource["Type"] == kind]
             assert len(of_type(resources, ours)) == len(wanted), kind
@@ -165,7 +169,7 @@ class TestWhatIsKept:
         assert table["server_side_encryption"][0]["enabled"] is False
 
 
-def test_what_is_protected_stays_until_it_no_longer_is(checkout: Checkout, module: Module) -> None:
+def test_a_protected_table_stays_until_its_protection_is_off(checkout: Checkout, module: Module) -> None:
     assert "deletion protection" in module("destroy", "-auto-approve", status=1).lower()
     assert checkout.aws.client("dynamodb").list_tables()["TableNames"] == ["task-api-prod"]
     module.choose(deletion_protection=False)

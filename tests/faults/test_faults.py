@@ -8,11 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from chalicelib import tokens
 from tests.support import mishaps, pool
 from tests.support.faultrun import UNKNOWN, Run, run
 from tests.support.faulttable import CASES, OPERATIONS, Case, printed
 from tests.support.ground import Ground
 from tests.support.people import Person
+from tests.support.stand import PATIENCE
 
 AT_ONCE = 96  # of which most wait
 
@@ -37,7 +39,7 @@ def runs(ground_alone: Ground) -> Iterator[dict[Case, Future[Run]]]:
 
 
 @of("")
-def test_the_answer_is_the_one_that_is_told_for_the_fault(runs: dict[Case, Future[Run]], case: Case) -> None:
+def test_each_operation_under_each_fault_is_answered_as_the_table_says(runs: dict[Case, Future[Run]], case: Case) -> None:
     run = runs[case].result()
     outcome, asked = case.expected
     assert run.outcome == outcome, run.answer
@@ -52,7 +54,9 @@ def test_the_answer_is_the_one_that_is_told_for_the_fault(runs: dict[Case, Futur
 
 
 @of("create")
-def test_a_task_is_there_once_if_it_was_answered_and_never_twice(runs: dict[Case, Future[Run]], case: Case) -> None:
+def test_a_create_under_a_fault_makes_one_task_if_it_was_answered_and_never_two(
+    runs: dict[Case, Future[Run]], case: Case
+) -> None:
     run = runs[case].result()
     new = [row for row in run.after.tasks if row["title"] == "new"]
     if run.outcome == "done":
@@ -67,7 +71,7 @@ def test_a_task_is_there_once_if_it_was_answered_and_never_twice(runs: dict[Case
 
 
 @of("read", "list", "board")
-def test_a_page_is_whole_or_none(runs: dict[Case, Future[Run]], case: Case) -> None:
+def test_a_read_under_a_fault_shows_everything_or_fails(runs: dict[Case, Future[Run]], case: Case) -> None:
     run = runs[case].result()
     assert run.again.status == 200
     (task,) = run.before.tasks
@@ -82,7 +86,9 @@ def test_a_page_is_whole_or_none(runs: dict[Case, Future[Run]], case: Case) -> N
 
 
 @of("change")
-def test_a_change_is_made_once_if_it_was_answered_and_never_twice(runs: dict[Case, Future[Run]], case: Case) -> None:
+def test_a_change_under_a_fault_is_made_once_if_it_was_answered_and_never_twice(
+    runs: dict[Case, Future[Run]], case: Case
+) -> None:
     run = runs[case].result()
     (row,) = run.after.tasks
     if run.outcome == "done":
@@ -101,7 +107,7 @@ def test_a_change_is_made_once_if_it_was_answered_and_never_twice(runs: dict[Cas
 
 
 @of("delete")
-def test_a_task_is_gone_if_that_was_answered_and_whole_else(runs: dict[Case, Future[Run]], case: Case) -> None:
+def test_a_delete_under_a_fault_removes_the_task_or_leaves_it_unchanged(runs: dict[Case, Future[Run]], case: Case) -> None:
     run = runs[case].result()
     if run.outcome == "done":
         assert run.after.tasks == []
@@ -111,7 +117,9 @@ def test_a_task_is_gone_if_that_was_answered_and_whole_else(runs: dict[Case, Fut
 
 
 @of("replay")
-def test_a_replay_tells_what_was_and_does_nothing_more(runs: dict[Case, Future[Run]], case: Case) -> None:
+def test_a_replay_under_a_fault_repeats_the_first_answer_and_writes_nothing(
+    runs: dict[Case, Future[Run]], case: Case
+) -> None:
     run = runs[case].result()
     assert run.first
     assert run.before == run.after == run.in_the_end
@@ -121,7 +129,9 @@ def test_a_replay_tells_what_was_and_does_nothing_more(runs: dict[Case, Future[R
 
 
 @of("text")
-def test_a_text_goes_out_once_if_it_was_answered_and_never_twice(runs: dict[Case, Future[Run]], case: Case) -> None:
+def test_a_text_under_a_fault_goes_out_once_if_it_was_answered_and_never_twice(
+    runs: dict[Case, Future[Run]], case: Case
+) -> None:
     run = runs[case].result()
     record = run.after.record
     assert (
@@ -160,11 +170,12 @@ KEY_SERVER = {
 
 @pytest.mark.parametrize("path", ["/tasks", "/hello"])
 @pytest.mark.parametrize("fault", KEY_SERVER)
-def test_without_the_keys_nobody_is_refused_and_the_next_is_admitted(
+def test_a_failing_key_server_gives_503_and_the_next_request_succeeds(
     ground: Ground, keys: pool.KeyServer, monkeypatch: pytest.MonkeyPatch, alice: Person, fault: str, path: str
 ) -> None:
     wire = ground.proxy.wire(keys.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", wire.url)
+    tokens.pool_keys().timeout = PATIENCE  # no fault here is one of time
     wire.plan("GET", [KEY_SERVER[fault]])
     answer = alice("GET", path)
     assert answer.problem == (503, "unavailable")

@@ -7,7 +7,7 @@ import pytest
 from tests.support.fuzzer import beyond, fuzz
 
 
-def test_a_fuzzer_finds_nothing() -> None:
+def test_the_fuzzer_finds_no_answer_that_contradicts_the_document() -> None:
     found = fuzz(cases=300, examples=6, seed=1)
     assert not found.failures, found.report()
     assert found.statuses.keys() >= {400, 401, 404, 405, 412, 415, 422}  # each operation has succeeded, or failures tell
@@ -17,6 +17,6 @@ def test_a_fuzzer_finds_nothing() -> None:
 @pytest.mark.parametrize(("details", "excused"), [
     (["needs a status beside it"], True), (["needs a status beside it", "is not known here"], False), ([], False),
 ])  # fmt: skip
-def test_a_refusal_is_excused_only_by_what_it_says(details: list[str], excused: bool) -> None:  # noqa: FBT001 - a case
+def test_the_fuzzer_excuses_a_refusal_only_for_what_no_schema_can_say(details: list[str], excused: bool) -> None:  # noqa: FBT001 - a case
     errors = [{"pointer": "/title", "detail": detail} for detail in details]
     assert beyond({}, json.dumps({"type": "urn:problem:validation", "errors": errors})) is excused

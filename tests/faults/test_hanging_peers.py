@@ -71,7 +71,7 @@ def pairs(ground: Ground) -> dict[tuple[str, str], Future[Pair]]:
 
 
 @pytest.mark.parametrize("case", CASES, ids="/".join)
-def test_in_lambda_the_deadline_ends_the_first_attempt_and_the_instance_goes_on(
+def test_in_lambda_the_deadline_ends_the_first_attempt_at_a_hanging_peer_and_the_instance_goes_on(
     pairs: dict[tuple[str, str], Future[Pair]], case: tuple[str, str]
 ) -> None:
     answer, asked, again, texts = pairs[case].result()
@@ -112,7 +112,7 @@ def laptop(ground: Ground, folder: Path, aws: Wire, keys: Wire, longest: int) ->
     leaks.logged(log.read_text(), *stand.sent)
 
 
-def test_on_a_laptop_every_thread_answers_in_time_and_the_next_request_works(
+def test_on_a_laptop_requests_to_hanging_peers_are_answered_at_the_deadline_and_the_next_succeed(
     ground: Ground, keys: pool.KeyServer, tmp_path: Path
 ) -> None:
     def as_the_message_says(exchange: Exchange) -> None:
@@ -134,12 +134,12 @@ def test_on_a_laptop_every_thread_answers_in_time_and_the_next_request_works(
         path = stand("POST", "/tasks", token, {"title": "T"}).headers["Location"]
         hanging, dripping = ({"to": number(), "message": f"SNS {what}"} for what in ("hangs", "drips"))
         requests: list[tuple[str, str, str, Any]] = [
+            ("POST", "/sms", machine, dripping),  # first, since its key is busy only until the time of a function is over
             ("GET", path, token, None),
             ("POST", "/tasks", token, {"title": "T"}),
             ("PATCH", path, token, {"title": "U"}),
             ("GET", "/admin/tasks?status=pending", token, None),
             ("DELETE", path, token, None),
-            ("POST", "/sms", machine, dripping),
             ("POST", "/sms", machine, hanging),
         ]
 
@@ -152,12 +152,12 @@ def test_on_a_laptop_every_thread_answers_in_time_and_the_next_request_works(
         wire.clear()
         assert [unavailable(answer) for answer in others] == [True] * 6
         assert (text.status, text.json) == (202, UNKNOWN)
-        assert [asked(request).status for request in requests] == [200, 201, 200, 200, 204, 409, 202]
+        assert [asked(request).status for request in requests] == [409, 200, 201, 200, 200, 204, 202]
         assert ground.texts(hanging["to"]) == 0
         assert ground.texts(dripping["to"]) == 1
 
 
-def test_on_a_laptop_a_key_server_that_hangs_or_drips_is_no_reason_to_refuse(
+def test_on_a_laptop_a_hanging_key_server_gives_503_and_the_next_request_succeeds(
     ground: Ground, keys: pool.KeyServer, tmp_path: Path
 ) -> None:
     wire = ground.proxy.wire(keys.url)

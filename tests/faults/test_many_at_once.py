@@ -20,7 +20,7 @@ WEATHER = pytest.mark.parametrize("fair", [True, False], ids=["fair", "bad"])
 
 @WEATHER
 @pytest.mark.parametrize("seed", range(100, 102))
-def test_what_many_were_answered_fits_one_order(ground: Ground, seed: int, fair: bool) -> None:  # noqa: FBT001 - a case
+def test_the_answers_to_many_clients_are_linearizable(ground: Ground, seed: int, fair: bool) -> None:  # noqa: FBT001 - a case
     figures = Figures()
     figures.add(ground, seed, fair=fair)
     assert not figures.wrong, figures.report()
@@ -38,7 +38,9 @@ def test_each_key_sends_one_text_at_most_and_the_limits_are_exact(tight: Ground,
 
 @pytest.mark.parametrize("spoiled", [0, 1], ids=["waits", "hangs up"])
 @pytest.mark.parametrize("connection", ["keep-alive", "close"])
-def test_an_exchange_is_spoiled_if_the_client_hangs_up_before_its_answer(connection: str, spoiled: int) -> None:
+def test_the_proxy_counts_an_exchange_as_spoiled_if_the_client_hangs_up_before_the_answer(
+    connection: str, spoiled: int
+) -> None:
     with Proxy() as proxy, socket.create_server(("127.0.0.1", 0)) as peer:
         wire = proxy.wire(f"http://127.0.0.1:{peer.getsockname()[1]}", "")
         client = http.client.HTTPConnection("127.0.0.1", proxy.server_address[1])

@@ -176,4 +176,4 @@ OneCaller.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate],
 )
-test_one_caller_is_answered_as_by_a_dictionary = OneCaller.TestCase
+test_one_caller_gets_the_answers_that_a_dictionary_would_give = OneCaller.TestCase

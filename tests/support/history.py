@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 NEVER = math.inf
-_ENOUGH = 200_000  # places; a history that fits is mostly told within about as many as it has calls
+_ENOUGH = 1_000_000  # places; a history that fits is mostly told within about as many as it has calls
 
 
 class State(NamedTuple):
