@@ -22,7 +22,7 @@ endif
 
 # What needs servers, deployments and time, with as many side by side as there are workers.
 check: .venv .venv/lint
-	@.venv/bin/python -m pytest tests/faults tests/e2e --numprocesses 2 --dist loadfile
+	@.venv/bin/python -m pytest tests/faults tests/e2e --numprocesses 3 --dist loadfile -o faulthandler_timeout=600
 
 fuzz: .venv
 	@.venv/bin/python -u -m tests.support.fuzzer $(SEED)

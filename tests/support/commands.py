@@ -37,7 +37,9 @@ def run(arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> 
 @cache
 def _process() -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.support.commands"]
-    process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     atexit.register(_end, process)
     return process
 
