@@ -11,6 +11,7 @@ message tells people to run. A Python that is too old must be able to read this 
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -162,6 +163,7 @@ def main() -> int:
         message = "Python 3.11 or later is needed, and this is {}.{}. Name one: {} PYTHON=python3.12"
         print(message.format(sys.version_info[0], sys.version_info[1], repeat), file=sys.stderr)
         return 1
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started this process deaf to Ctrl-C
     try:
         make(Path(folder), Path(lock))
     except InstallError as error:
