@@ -9,6 +9,7 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parent.parent
 _COMMANDS = {
     "run": "serve the API on this machine, and start or join an AWS there",
+    "stop": "end all that `run` and `chalice local` serve from this folder",
     "env": 'print the settings of what is running, for: eval "$(python -m local env)"',
     "signup": "sign up a user of the local pool and print the password",
     "token": "sign a user in and print the ID token",
@@ -41,6 +42,12 @@ def main() -> int:
     run.add_argument("--no-reload", dest="reload", action="store_false")
     arguments = parser.parse_args()
 
+    if sys.platform == "win32":
+        print(
+            "macOS, Linux or WSL is needed; on Windows, do the same in WSL (https://learn.microsoft.com/windows/wsl).",
+            file=sys.stderr,
+        )
+        return 1
     try:
         import boto3  # noqa: F401, PLC0415
 
@@ -74,6 +81,9 @@ def _do(arguments: argparse.Namespace) -> None:
 
     if command == "run":
         run.run(arguments.host, environment.port("PORT", arguments.port), arguments.stage, reload=arguments.reload)
+        return
+    if command == "stop":
+        run.stop()
         return
     variables = environment.join()
     if command == "env":

@@ -35,8 +35,8 @@ def running(prepare: Callable[[], dict[str, str]]) -> Iterator[None]:
     """
     HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        with _locked(_IN_USE, fcntl.LOCK_SH):
-            with _locked(_STARTING, fcntl.LOCK_EX):
+        with locked(_IN_USE, fcntl.LOCK_SH):
+            with locked(_STARTING, fcntl.LOCK_EX):
                 try:
                     environment.join()
                 except LocalError:
@@ -96,7 +96,7 @@ def _await_the_end() -> None:
     """Wait until the AWS has written what it holds and has ended, unless somebody else uses it."""
     for _ in range(_PATIENCE * 10):
         try:
-            with _locked(_IN_USE, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with locked(_IN_USE, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 if not is_running():
                     return
         except BlockingIOError:  # the AWS has the lock, or others share it
@@ -107,21 +107,22 @@ def _await_the_end() -> None:
 
 def _is_used() -> bool:
     try:
-        with _locked(_IN_USE, fcntl.LOCK_SH | fcntl.LOCK_NB):
+        with locked(_IN_USE, fcntl.LOCK_SH | fcntl.LOCK_NB):
             return True
     except BlockingIOError:
         return False
 
 
 @contextmanager
-def _locked(path: Path, how: int) -> Iterator[None]:
+def locked(path: Path, how: int) -> Iterator[None]:
+    """Hold a lock on a file for the length of a block; raises BlockingIOError where it is taken and `how` has LOCK_NB."""
     with path.open("w") as lock:
         fcntl.flock(lock, how)
         yield
 
 
 def _end_with_the_last_user() -> None:
-    with _locked(_IN_USE, fcntl.LOCK_EX):  # until this process is gone: the next one waits for what it writes
+    with locked(_IN_USE, fcntl.LOCK_EX):  # until this process is gone: the next one waits for what it writes
         environment.leave()
         for signal_ in (signal.SIGTERM, signal.SIGKILL):
             os.killpg(0, signal_)

@@ -58,6 +58,9 @@ def is_ready(folder: Path, lock: Path) -> bool:
 
 def make(folder: Path, lock: Path) -> None:
     """Make the environment; raises InstallError. Of two that are started at once, one waits for the other."""
+    if sys.platform == "win32":
+        message = "macOS, Linux or WSL is needed. On Windows, do the same in WSL"
+        raise InstallError(message)
     if folder.is_symlink():
         message = f"{folder} is a link, and what it leads to would be emptied. Remove the link, then"
         raise InstallError(message)

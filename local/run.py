@@ -1,12 +1,13 @@
 """The API on this machine until Ctrl-C: `make run`, and what `chalice local` becomes."""
 
+import fcntl
 import os
 import shlex
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,6 +17,7 @@ from local.environment import HOME, HOST, ROOT, STAGE, LocalError
 
 _JSON = '-H "Content-Type: application/json"'
 _TEXT = '{"to": "+12025550100", "message": "Hello"}'
+_SERVERS = HOME / "servers"
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -30,10 +32,38 @@ def run(host: str, port: int, stage: str, *, reload: bool) -> None:
     for signal_ in _ENDINGS:  # Ctrl-C among them: a shell may have started us deaf to it
         signal.signal(signal_, signal.default_int_handler)
     try:
-        with _local_aws(port) if stage == STAGE else _deployed(stage):
+        with _listed(), _local_aws(port) if stage == STAGE else _deployed(stage):
             _serve(host, port, stage, reload=reload)
     except KeyboardInterrupt:
         return
+
+
+def stop() -> None:
+    """End all that serves from this folder, and wait for it; raises LocalError where nothing does."""
+    stopped = 0
+    for entry in sorted(_SERVERS.glob("*")):
+        with suppress(BlockingIOError), aws.locked(entry, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            entry.unlink()  # its process is gone, without having had the time
+            continue
+        os.kill(int(entry.name), signal.SIGINT)
+        with aws.locked(entry, fcntl.LOCK_EX):  # which that process holds to its end
+            stopped += 1
+    if not stopped:
+        message = "Nothing is running here."
+        raise LocalError(message)
+    _say(f"Stopped {stopped}. Users, tokens and tasks are kept for the next start.")
+
+
+@contextmanager
+def _listed() -> Iterator[None]:
+    """List this process for `stop`, by a file with its id, locked for as long as it lives."""
+    _SERVERS.mkdir(mode=0o700, parents=True, exist_ok=True)
+    entry = _SERVERS / str(os.getpid())
+    with aws.locked(entry, fcntl.LOCK_EX):
+        try:
+            yield
+        finally:
+            entry.unlink()
 
 
 @contextmanager
