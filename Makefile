@@ -3,11 +3,12 @@ PYTHON ?= python3
 PORT ?= 8000
 AWS_PORT ?= 4566
 export PORT AWS_PORT
+unexport PYTHONSAFEPATH
 
 .PHONY: .venv .venv/lint run stop help test check fuzz history bugs load generate package package-terraform deploy destroy lock clean
 
 run: .venv  ## serve the API on this machine until Ctrl-C (PORT=8000 AWS_PORT=4566)
-	@.venv/bin/python -m local run
+	@.venv/bin/python -m local run --end-with-parent
 
 stop: .venv  ## stop what `make run` or `chalice local` serves from this folder
 	@.venv/bin/python -m local stop
@@ -42,7 +43,7 @@ load: .venv  ## 64 clients against a deployed stack (SECONDS=60)
 
 # An environment that is ready takes no time here; it is made anew when its lock, its folder or PYTHON is another.
 .venv:
-	@$(PYTHON) local/install.py .venv requirements-dev.txt "make $(MAKECMDGOALS)"
+	@"$(PYTHON)" local/install.py .venv requirements-dev.txt "$(strip make $(MAKECMDGOALS) $(MAKEOVERRIDES))"
 
 generate: .venv  ## write what is generated from the code
 	@.venv/bin/python -m local generate
@@ -56,7 +57,7 @@ package package-terraform deploy destroy: .venv
 	@.venv/bin/python -m local $@ $(STAGE)
 
 .venv/lint: .venv
-	@.venv/bin/python local/install.py .venv/lint requirements-lint.txt "make $(MAKECMDGOALS)"
+	@.venv/bin/python local/install.py .venv/lint requirements-lint.txt "$(strip make $(MAKECMDGOALS) $(MAKEOVERRIDES))"
 
 LOCK = .venv/lint/bin/python -m uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 lock: .venv/lint  ## write the lock files from pyproject.toml

@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -37,9 +38,10 @@ def main() -> int:
             command.add_argument("argument", metavar=_ARGUMENTS[name])
     run = commands.choices["run"]
     run.add_argument("--host", default="127.0.0.1")
-    run.add_argument("--port", default=os.environ.get("PORT", "8000"))
+    run.add_argument("--port", default=os.environ.get("PORT") or "8000")
     run.add_argument("--stage", default="local")
     run.add_argument("--no-reload", dest="reload", action="store_false")
+    run.add_argument("--end-with-parent", action="store_true", help="end when the process that has started this one ends")
     arguments = parser.parse_args()
 
     if sys.platform == "win32":
@@ -48,28 +50,23 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    try:
-        import boto3  # noqa: F401, PLC0415
+    from local.environment import LocalError, missing  # noqa: PLC0415 - which Windows cannot import
 
-        if arguments.command == "run":
-            import ministack  # noqa: F401, PLC0415
-    except ModuleNotFoundError as missing:
-        print(
-            f"{missing.name} is not installed for {sys.executable}. Start with `make run`, or install it here: "
-            f"{sys.executable} -m pip install --no-deps -r requirements-dev.txt",
-            file=sys.stderr,
-        )
-        return 1
-    from local.environment import LocalError  # noqa: PLC0415 - only now is it sure that it can be imported
-
+    for package in ("boto3", "ministack") if arguments.command == "run" else ("boto3",):
+        if not find_spec(package):
+            return _fail(missing(package))
     try:
         _do(arguments)
-    except LocalError as error:
-        print(error, file=sys.stderr)
-        if "CHALICE_WORKER" in os.environ:  # else Chalice's reloader, whose worker this is, would report success
-            os.kill(os.getppid(), signal.SIGTERM)
-        return 1
+    except (LocalError, OSError) as error:
+        return _fail(error)
     return 0
+
+
+def _fail(reason: object) -> int:
+    print(reason, file=sys.stderr)
+    if "CHALICE_WORKER" in os.environ:  # else Chalice's reloader, whose worker this is, would report success
+        os.kill(os.getppid(), signal.SIGTERM)
+    return 1
 
 
 def _do(arguments: argparse.Namespace) -> None:
@@ -77,15 +74,16 @@ def _do(arguments: argparse.Namespace) -> None:
     if command in {"generate", "package", "package-terraform", "deploy", "destroy"}:
         _on_the_way_to_aws(command, argument)
         return
-    from local import environment, machines, people, run  # noqa: PLC0415
+    from local import aws, environment, machines, people, run  # noqa: PLC0415
 
     if command == "run":
-        run.run(arguments.host, environment.port("PORT", arguments.port), arguments.stage, reload=arguments.reload)
+        port, parent = environment.port("PORT", arguments.port), os.getppid() if arguments.end_with_parent else 0
+        run.run(arguments.host, port, arguments.stage, reload=arguments.reload, parent=parent)
         return
     if command == "stop":
         run.stop()
         return
-    variables = environment.join()
+    variables = aws.join()
     if command == "env":
         print(environment.shell(variables))
     elif command == "inbox":

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import boto3
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from local import environment
 from local.environment import ROOT, LocalError
@@ -72,7 +72,12 @@ def settings(stage: str) -> dict[str, str]:
 
 def require(stage: str) -> dict[str, str]:
     """Return the settings that come out of the stack; raises LocalError without one, or if it has an API itself."""
-    if "RestAPIId" in _outputs(stage):
+    try:
+        outputs = _outputs(stage)
+    except (BotoCoreError, ClientError) as error:
+        message = f"The stack {name(stage)} cannot be read: {error}"
+        raise LocalError(message) from error
+    if "RestAPIId" in outputs:
         message = f"The stack {name(stage)} has an API already, from `chalice package`: deploy its next template instead."
         raise LocalError(message)
     found = settings(stage)

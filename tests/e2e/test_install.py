@@ -246,7 +246,9 @@ def test_what_pip_says_is_shown_and_explained(
 
 def test_a_setting_of_pip_that_leads_elsewhere_does_not(checkout: Path, tmp_path: Path) -> None:
     elsewhere = str(tmp_path / "elsewhere")
-    assert made(checkout, PIP_TARGET=elsewhere, PIP_USER="1", PIP_CONSTRAINT=elsewhere, PYTHONPATH=elsewhere)[0] == 0
+    (tmp_path / "pip.conf").write_text(f"[install]\ntarget = {elsewhere}\n[global]\nroot = {elsewhere}\n")
+    config = {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf")}
+    assert made(checkout, PIP_TARGET=elsewhere, PIP_USER="1", PIP_EDITABLE=elsewhere, PYTHONPATH=elsewhere, **config)[0] == 0
     assert packages(checkout) == TWO
 
 
