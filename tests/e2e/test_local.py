@@ -238,9 +238,7 @@ class TestTheServer:
     def test_bytes_that_are_no_http_request_are_answered_with_a_problem_and_not_logged(
         self, stand: Stand, request_: bytes, status: int
     ) -> None:
-        with socket.create_connection(("127.0.0.1", stand.port), timeout=PATIENCE) as connection:
-            connection.sendall(request_)
-            answer = connection.recv(65536).decode()
+        answer = stand.answer_to(request_)
         head, _, body = answer.partition("\r\n\r\n")
         assert re.match(rf"HTTP/1\.[01] {status} ", head)
         assert "X-Request-Id: " in head
