@@ -16,13 +16,15 @@ from chalicelib import auth, etags, idempotency, inputs
 from chalicelib.caller import Caller, Machine
 from chalicelib.idempotency import Key
 from chalicelib.inputs import Checked
-from chalicelib.problems import BodyTooLarge, IdempotencyKeyRequired, Invalid, Unauthorized, UnsupportedMediaType
+from chalicelib.problems import BodyTooLarge, IdempotencyKeyRequired, Invalid, Malformed, Unauthorized, UnsupportedMediaType
 from chalicelib.task import Task
 
 Who = TypeVar("Who", Caller, Machine, str)
 
 _LISTS = {("GET", "/tasks"), ("GET", "/admin/tasks")}
 _LARGEST_BODY = 64 * 1024
+_PARAMETER = re.compile(r""";[ \t]*([^=;" \t]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^;"]*)""")
+_UTF_8 = re.compile(r'[ \t]*"?utf-?8"?[ \t]*', re.IGNORECASE)
 _REQUEST_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -96,7 +98,7 @@ class Call(threading.local):
     def if_match(self) -> frozenset[int] | None:
         """The versions that the caller has in mind, None for any; raises Malformed."""
         header = self._header("if-match")
-        return None if header is None else etags.strong(header)
+        return None if header is None else etags.versions(header)
 
     @property
     def key(self) -> Key | None:
@@ -109,7 +111,7 @@ class Call(threading.local):
         header = self._header("if-none-match")
         if header is None:
             return False
-        versions = etags.weak(header)
+        versions = etags.versions(header)
         return versions is None or task.version in versions
 
     @property
@@ -136,22 +138,37 @@ class Call(threading.local):
 
     @cached_property
     def _json(self) -> object:
-        raw = cast("bytes", self.request.raw_body)
+        try:
+            raw = cast("bytes", self.request.raw_body)
+        except ValueError as error:
+            message = "The body is not Base64, though the event says so."
+            raise Malformed(message) from error
         if len(raw) > _LARGEST_BODY:
             message = f"A body has at most {_LARGEST_BODY} bytes."
             raise BodyTooLarge(message)
-        media_type = (self._header("content-type") or "application/json").partition(";")[0].strip().lower()
+        content_type = self._header("content-type") or "application/json"
+        media_type = content_type.partition(";")[0].strip().lower()
         known = ["application/json"] + ["application/merge-patch+json"] * (self.request.method == "PATCH")
         if raw and media_type not in known:
             message = f"Send the body as {' or '.join(known)}."
             raise UnsupportedMediaType(message)
+        if raw and any(
+            name.lower() == "charset" and not _UTF_8.fullmatch(value) for name, value in _PARAMETER.findall(content_type)
+        ):
+            message = "Send the body in UTF-8, and with no other charset in its Content-Type."
+            raise UnsupportedMediaType(message)
         return inputs.parse(raw)
 
     def _header(self, name: str) -> str | None:
-        """Return a header; one that was sent on several lines is the list of them (RFC 9110, section 5.3)."""
+        """Return a header without the white space around it (RFC 9110, section 5.6.3).
+
+        One that was sent on several lines is the list of them (section 5.3).
+        """
         several = self.request.to_original_event().get("multiValueHeaders") or {}
         lines = [line for key, lines in several.items() if key.lower() == name for line in lines]
-        return ", ".join(lines) if lines else self.request.headers.get(name)
+        if not lines and name in self.request.headers:
+            lines = [self.request.headers[name]]
+        return ", ".join(line.strip(" \t") for line in lines) if lines else None
 
 
 call = Call()

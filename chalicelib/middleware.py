@@ -16,7 +16,7 @@ from chalice.app import Request
 from chalicelib import aws
 from chalicelib.call import call
 from chalicelib.deadline import DeadlineReached, Result, within
-from chalicelib.problems import Internal, MethodNotAllowed, Problem, Unavailable, UnsupportedMediaType
+from chalicelib.problems import Internal, MethodNotAllowed, NotFound, Problem, Unavailable, UnsupportedMediaType
 from chalicelib.web import CORS
 
 LONGEST = 8.0  # seconds; clients and the gateway give up later
@@ -80,7 +80,8 @@ def _seconds_left(context: Any) -> float:
 
 def _ours(response: Response) -> Problem:
     if response.status_code == MethodNotAllowed.status:
-        return MethodNotAllowed(str(response.headers["Allow"]))
+        allow = str(response.headers["Allow"])  # nothing, where no route has this path
+        return MethodNotAllowed(allow) if allow else NotFound()
     if response.status_code == UnsupportedMediaType.status:
         return UnsupportedMediaType()
     return Internal()

@@ -87,4 +87,5 @@ def _known(task_id: str) -> str:
 
 def _first_version(new: NewTask, task_id: str, created_at: str) -> Task:
     due_at = None if new.due_at is None else str(new.due_at)
-    return Task(task_id, new.title, new.description, new.status, due_at, created_at, created_at, version=1)
+    description, status = new.description or "", new.status or "pending"
+    return Task(task_id, new.title, description, status, due_at, created_at, created_at, version=1)

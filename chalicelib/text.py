@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import phonenumbers
 from msgspec import Meta, Struct
 
+from chalicelib.values import BLANK, VISIBLE
+
 # The default alphabet of GSM 7 bit, and the characters that take an escape before them (3GPP TS 23.038, section 6.2.1).
 _GSM = frozenset(
     "@£$¥èéùìòÇ\nØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -12,7 +14,7 @@ _GSM = frozenset(
 )
 _GSM_ESCAPED = frozenset("^{}\\[~]|€")
 
-_CTL = r"\x00-\x09\x0b-\x1f\x7f-\x9f"
+_CTL = r"\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f"
 Number = Annotated[
     str,
     Meta(
@@ -25,10 +27,11 @@ Message = Annotated[
     str,
     Meta(
         max_length=1600,  # what Amazon SNS takes
-        pattern=r"^(?=[\s\ufeff]*[^\s\ufeff])[^\u0000-\u0009\u000b-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])",
-        extra_json_schema={"x-pattern": f"^[^{_CTL}]*[^\\s{_CTL}][^{_CTL}]*$"},
+        pattern=rf"^{VISIBLE}[^\u0000-\u0009\u000b-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])",
+        extra_json_schema={"x-pattern": f"^[^{_CTL}]*[^{BLANK}][^{_CTL}]*$"},
         description="text of at most 1600 characters and 4 parts, or what the stage allows (160 characters alone or 153 in"
-        " each part, 70 or 67 beyond GSM-7), not only white space, without control characters other than line feed",
+        " each part, 70 or 67 beyond GSM-7), one of them visible, without control characters other than line ends, which"
+        " are sent as line feeds",
     ),
 ]
 

@@ -20,7 +20,7 @@ def verify(authorization: str) -> dict[str, Any]:
     3.1, 3.8 and 3.10). When it was issued refuses nothing (RFC 7519, section 4.1.6): that clock may be ahead of ours. For
     whom it is is the caller's to check.
     """
-    token = re.sub(r"^Bearer ", "", authorization, flags=re.IGNORECASE)
+    token = re.sub(r"^Bearer[ \t]+", "", authorization.strip(" \t"), flags=re.IGNORECASE)
     try:
         return jwt.decode(
             token,

@@ -41,7 +41,7 @@ HEADERS_SENT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "call.required_key": ("Idempotency-Key", KEY, _KEY),
     "call.if_match": (
         "If-Match",
-        'Write only if the task still has one of these ETags, such as `"1"`; `*` for whichever it has.',
+        'Write only if the task still has one of these ETags, such as `"1"`; `*` for whichever it has. A tag that a proxy has made weak, or given a suffix for its compression, counts as the version that it names.',  # noqa: E501 - one text
         _ONE_OF_THESE,
     ),
     "call.knows": ("If-None-Match", 'Answer 304 if the task still has one of these ETags, such as `"1"`.', _ONE_OF_THESE),

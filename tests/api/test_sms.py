@@ -79,6 +79,13 @@ class TestSending:
         assert (again.status, again.body, again.headers["Idempotency-Replayed"]) == (202, answer.body, "true")
         outbox.append((body["to"], body["message"]))
 
+    @pytest.mark.parametrize("message", ["Line one\r\nLine two", "Line one\rLine two"])
+    def test_line_ends_are_sent_as_line_feeds(self, machine: Person, outbox: list[tuple[str, str]], message: str) -> None:
+        body = text(message=message)
+        assert send(machine, body, "k").json["status"] == "sent"
+        assert send(machine, body, "k").headers["Idempotency-Replayed"] == "true"
+        outbox.append((body["to"], "Line one\nLine two"))
+
     def test_sender_kind_and_price_come_from_the_stage(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
         asked: list[Any] = []
         cast("Any", aws.sns).meta.events.register(
@@ -123,7 +130,23 @@ class TestSending:
         assert outbox == []
 
     @pytest.mark.parametrize(
-        "message", ["", "  \n", "a\tb", "a\r\n", "\x00", "\x1b[31m", "\ud800", "x" * 613, "ж" * 269, "x" * 1601, None, 5]
+        "message",
+        [
+            "",
+            "  \n",
+            "a\tb",
+            "\u200b",
+            "\u3164\u2800",
+            "\r\n",
+            "\x00",
+            "\x1b[31m",
+            "\ud800",
+            "x" * 613,
+            "ж" * 269,
+            "x" * 1601,
+            None,
+            5,
+        ],
     )
     def test_an_invalid_or_long_message_is_refused(
         self, machine: Person, outbox: list[tuple[str, str]], message: object

@@ -28,12 +28,13 @@ ARROWS = {
     "deadline": set(),
     "etags": set(),
     "idempotency": set(),
-    "inputs": set(),
+    "inputs": {"values"},
     "lists": {"task"},
     "problems": set(),
-    "task": set(),
-    "text": set(),
+    "task": {"values"},
+    "text": {"values"},
     "tokens": set(),
+    "values": set(),
 }
 MODULES = {"app": ROOT / "app.py"} | {path.stem: path for path in (ROOT / "chalicelib").glob("[!_]*.py")}
 SPEAKS_HTTP = {"app", "call", "middleware", "problems", "web"}
