@@ -52,19 +52,19 @@ class Call(threading.local):
     @property
     def user(self) -> Caller:
         """The signed-in user; raises Unauthorized, Unavailable, Invalid."""
-        return self._without_parameters(auth.user(self._claims, self.write))
+        return self._without_parameters(auth.user(self._claims(auth.USERS), self.write))
 
     @property
     def admin(self) -> Caller:
         """The signed-in user, who is an admin; raises Unauthorized, Forbidden, Unavailable."""
-        return self._without_parameters(auth.admin(self._claims, self.write))
+        return self._without_parameters(auth.admin(self._claims(auth.USERS), self.write))
 
     @property
     def machine(self) -> Machine:
         """The machine with the scope for texts; raises Unauthorized, Unavailable, Invalid."""
         context = cast("Any", self.request.lambda_context)
         busy_until = math.ceil(time.time() + context.get_remaining_time_in_millis() / 1000)
-        return self._without_parameters(auth.machine(self._claims, self.write, busy_until))
+        return self._without_parameters(auth.machine(self._claims(auth.MACHINES), self.write, busy_until))
 
     @property
     def username(self) -> str:
@@ -73,9 +73,9 @@ class Call(threading.local):
         if auth.behind_the_gateway(context):
             name = auth.authorizer(context).get("username")
         else:
-            name = auth.username(auth.verified(self._header("authorization") or ""))
+            name = auth.username(auth.verified(self._header("authorization") or "", auth.ANY_USER))
         if name is None:
-            raise Unauthorized
+            raise Unauthorized(auth.ANY_USER)
         return self._without_parameters(str(name))
 
     def body(self, wanted: type[Checked]) -> Checked:
@@ -122,9 +122,8 @@ class Call(threading.local):
             raise IdempotencyKeyRequired
         return key
 
-    @property
-    def _claims(self) -> Mapping[str, Any]:
-        return auth.claims(self.request.context, self._header("authorization") or "")
+    def _claims(self, wanted: str) -> Mapping[str, Any]:
+        return auth.claims(self.request.context, self._header("authorization") or "", wanted)
 
     def _without_parameters(self, who: Who) -> Who:
         """Return who is calling, which is settled before a query string is refused; raises Invalid."""

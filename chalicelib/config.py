@@ -49,9 +49,13 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
         return self.user_pool_arn.rpartition("/")[2]
 
     @property
-    def issuer(self) -> str:
-        """The `iss` of the pool's tokens (Amazon Cognito Developer Guide, "Verifying JSON web tokens")."""
-        return f"https://cognito-idp.{self.region}.amazonaws.com/{self.user_pool_id}"
+    def issuers(self) -> tuple[str, str]:
+        """What the `iss` of the pool's tokens may be: the original issuer, or the updated one where the pool is set to that.
+
+        Amazon Cognito Developer Guide, "Verifying JSON web tokens" and "Multi-Region replication".
+        """
+        path = f"{self.region}.amazonaws.com/{self.user_pool_id}"
+        return f"https://cognito-idp.{path}", f"https://issuer-cognito-idp.{path}"
 
 
 def read() -> Settings:

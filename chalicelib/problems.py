@@ -81,11 +81,10 @@ class Unauthorized(Problem):
 
     status, slug, title = 401, "unauthorized", "Sign in first"
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: str, wrong: str = "") -> None:
+        """Take which token the route takes, and what is wrong with the one that was sent, if that is known."""
         # RFC 9110, section 11.6.1: a 401 names the scheme that would do.
-        super().__init__(
-            "Send a valid, unexpired token in the Authorization header.", headers={"WWW-Authenticate": "Bearer"}
-        )
+        super().__init__(f"Send {wanted}.{wrong and ' ' + wrong}", headers={"WWW-Authenticate": "Bearer"})
 
 
 class Forbidden(Problem):
@@ -180,7 +179,8 @@ class Unavailable(Problem):
 
     status, slug, title = 503, "unavailable", "The service is not available just now"
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: int = 1) -> None:
         super().__init__(
-            "Try again in a moment. When creating, send the same Idempotency-Key again.", headers={"Retry-After": "1"}
+            "Try again when Retry-After is over. When creating, send the same Idempotency-Key again.",
+            headers={"Retry-After": str(seconds)},
         )

@@ -5,11 +5,14 @@ import pytest
 from chalicelib import config
 
 
-def test_region_id_and_issuer_of_a_pool_follow_from_its_arn() -> None:
+def test_region_id_and_issuers_of_a_pool_follow_from_its_arn() -> None:
     settings = config.read()
     assert settings.region == "eu-central-1"
     assert settings.user_pool_id == "eu-central-1_Pool12345"
-    assert settings.issuer == "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Pool12345"
+    assert settings.issuers == (
+        "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Pool12345",
+        "https://issuer-cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Pool12345",
+    )
 
 
 @pytest.mark.parametrize("name", ["TABLE_NAME", "USER_POOL_ARN", "WEB_CLIENT_ID", "WEB_ORIGIN", "BOARD_SHARDS"])
