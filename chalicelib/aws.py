@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
 from chalicelib.config import settings
-from chalicelib.problems import Unavailable
+from chalicelib.problems import Conflict, Unavailable
 
 # Stated whole, because the defaults differ between the versions of boto3 that Lambda may bring.
 DYNAMODB = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
@@ -37,12 +37,14 @@ _OUTCOMES = {"ConditionalCheckFailedException", "TransactionCanceledException"}
 
 @contextmanager
 def outcomes() -> Iterator[None]:
-    """Let a refused condition pass, and raise Unavailable for whatever else a call ends in but success."""
+    """Let a refused condition pass; raise Conflict for a full partition, and Unavailable for any other failure."""
     try:
         yield
     except (ParamValidationError, Unavailable):  # a fault of ours, or known already
         raise
     except ClientError as error:
+        if code(error) == "ItemCollectionSizeLimitExceededException":
+            raise full() from error
         if code(error) not in _OUTCOMES:
             raise Unavailable from error
         raise
@@ -53,6 +55,15 @@ def outcomes() -> Iterator[None]:
 def code(error: ClientError) -> str:
     """Return how AWS calls an error; nothing where what answered was not AWS."""
     return error.response.get("Error", {}).get("Code", "")
+
+
+def full() -> Conflict:
+    """Return the problem of a partition that has reached 10 GB (DynamoDB Developer Guide, "Item collection size limit").
+
+    A 409 and no 503: trying again is of no use, while the caller can make room and then send the request again, which is
+    what 409 says (RFC 9110, section 15.5.10). Deletes are carried out in that state.
+    """
+    return Conflict("What is stored for you has reached its limit of 10 GB. Delete tasks, then send the request again.")
 
 
 def genuine(answer: Any, *, member: str = "ConsumedCapacity") -> Any:

@@ -142,6 +142,8 @@ def _transact(items: list[Any]) -> list[Any] | None:
             codes = [reason.get("Code") for reason in reasons]
             if "ConditionalCheckFailed" in codes and codes[0] in _LOOKED_AT:
                 return reasons
+            if "ItemCollectionSizeLimitExceeded" in codes:
+                raise aws.full() from error
             met = [item for item, code in zip(items, codes, strict=False) if code == "TransactionConflict"]
             pause = next(pauses, None)
             if not met or pause is None:

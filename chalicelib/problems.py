@@ -109,12 +109,12 @@ class MethodNotAllowed(Problem):
 
 
 class Conflict(Problem):
-    """A call with the same idempotency key is still running."""
+    """The request cannot be carried out in the state that things are in; `detail` says what to do first."""
 
-    status, slug, title = 409, "conflict", "The same call is still running"
+    status, slug, title = 409, "conflict", "The request does not fit the current state"
 
-    def __init__(self) -> None:
-        super().__init__("Send it again in a moment, with the same key.")
+    def __init__(self, detail: str = "The same call is still running. Send it again in a moment, with the same key.") -> None:
+        super().__init__(detail)
 
 
 class VersionMismatch(Problem):

@@ -31,7 +31,7 @@ def read(caller: Caller, task_id: str) -> Task:
 
 
 def change(caller: Caller, task_id: str, changes: TaskChanges, versions: frozenset[int] | None) -> Task:
-    """Apply the members that are set and return the task; raises NotFound, VersionMismatch.
+    """Apply the members that are set and return the task; raises NotFound, VersionMismatch, Conflict.
 
     `versions` are those that the caller has in mind, None for whichever it is.
     """

@@ -41,7 +41,7 @@ class _Assumed(Struct, frozen=True):
 
 
 def change(caller: Caller, task_id: str, changes: TaskChanges, versions: frozenset[int] | None, now_ns: int) -> Task:
-    """Change the members that are set and return the task; raises NotFound, VersionMismatch, Unavailable.
+    """Change the members that are set and return the task; raises NotFound, VersionMismatch, Conflict, Unavailable.
 
     `versions` are those that the caller has in mind, None for any.
     """

@@ -11,7 +11,17 @@ from botocore.exceptions import ParamValidationError
 
 from chalicelib import aws, cursor
 from tests.conftest import TABLE
-from tests.support.network import Fault, answered, elsewhere, lost_after, lost_before, network, refused, use_fresh_client
+from tests.support.network import (
+    Fault,
+    answered,
+    delivered_twice,
+    elsewhere,
+    lost_after,
+    lost_before,
+    network,
+    refused,
+    use_fresh_client,
+)
 from tests.support.people import Answer, Person, path_of
 
 UNAVAILABLE = (503, "unavailable")
@@ -211,6 +221,60 @@ class TestLostAnswers:
         with network(lost_after(lambda: alice("DELETE", path))):
             assert alice("PATCH", path, {"title": "x"}).problem == UNAVAILABLE
         assert alice("PATCH", path, {"title": "x"}).problem == (404, "not-found")
+
+
+class TestWritesDeliveredTwice:
+    @pytest.mark.parametrize("operation", [name for name in WRITES if not name.startswith("remove")])
+    def test_a_write_that_is_delivered_twice_is_made_once_and_reported(self, alice: Person, operation: str) -> None:
+        task = alice.creates()
+        with network(delivered_twice) as attempts:
+            answer = OPERATIONS[operation](alice, path_of(task))
+        assert len(attempts) == 1
+        tasks = [task for page in alice.pages("/tasks") for task in page]
+        if operation.startswith("create"):
+            assert answer.status == 201
+            assert "Idempotency-Replayed" not in answer.headers
+            assert tasks == [answer.json, task]
+        else:
+            assert (answer.status, answer.json["version"], answer.json["title"]) == (200, 2, "new")
+            assert tasks == [answer.json]
+
+    def test_the_second_of_two_writes_of_a_change_is_reported_too(self, alice: Person) -> None:
+        path = path_of(alice.creates(due_at="2030-01-01T00:00:00Z"))
+        with network(lambda _: None, delivered_twice) as attempts:
+            answer = alice("PATCH", path, {"status": "done"})
+        assert attempts == ["UpdateItem"] * 2
+        assert (answer.status, answer.json["version"]) == (200, 2)
+
+    @pytest.mark.parametrize("tag", [{}, {"If_Match": '"1"'}])
+    def test_a_delete_that_is_delivered_twice_finds_nothing_and_is_never_a_412(
+        self, alice: Person, tag: dict[str, str]
+    ) -> None:
+        path = path_of(alice.creates())
+        with network(delivered_twice):
+            assert alice("DELETE", path, **tag).problem == (404, "not-found")  # an item that is gone names no writer
+        assert alice.titles() == []
+
+    def test_a_transaction_whose_first_delivery_is_still_running_is_tried_again(self, alice: Person) -> None:
+        with network(refused("TransactionInProgressException")) as attempts:
+            assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").status == 201
+        assert attempts == ["TransactWriteItems"] * 2
+
+
+@pytest.mark.parametrize("operation", ["create", "create once", "change"])
+def test_a_partition_that_is_full_is_a_conflict_that_says_so(alice: Person, operation: str) -> None:
+    path = path_of(alice.creates())
+    full = refused("ItemCollectionSizeLimitExceededException")
+    if operation == "create once":
+        reasons = '[{"Code": "None"}, {"Code": "ItemCollectionSizeLimitExceeded"}]'
+        full = refused("TransactionCanceledException", CancellationReasons=reasons)
+    with network(full) as attempts:
+        answer = OPERATIONS[operation](alice, path)
+    assert answer.problem == (409, "conflict")
+    assert "10 GB" in answer.json["detail"]
+    assert "Retry-After" not in answer.headers
+    assert len(attempts) == 1
+    assert alice.titles() == ["Buy milk"]
 
 
 class TestOthersInBetween:

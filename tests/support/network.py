@@ -81,6 +81,12 @@ def lost_after(then: Callable[[], Any] = lambda: None, error: Exception | None =
     return fault
 
 
+def delivered_twice(request: AWSRequest) -> AWSResponse:
+    """Carry out the request twice and pass on the second response: the SDK knows of one attempt and retries nothing."""
+    _moto(request)
+    return _moto(request)
+
+
 def answered(status: int, body: bytes) -> Fault:
     """Answer this, and write nothing."""
 
