@@ -113,7 +113,9 @@ class Conflict(Problem):
 
     status, slug, title = 409, "conflict", "The request does not fit the current state"
 
-    def __init__(self, detail: str = "The same call is still running. Send it again in a moment, with the same key.") -> None:
+    def __init__(
+        self, detail: str = "The same call is still running. Send it again in a moment, with the same key."
+    ) -> None:
         super().__init__(detail)
 
 
