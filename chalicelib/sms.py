@@ -60,7 +60,7 @@ def send(machine: Machine, key: Key, text: Text) -> tuple[Receipt, bool]:
         return _UNKNOWN, False  # which is what the reservation tells when this call is over
     try:
         ledger.settle(machine, key, message_id or "")
-    except (Unavailable, DeadlineReached):
+    except (Conflict, Unavailable, DeadlineReached):
         return _UNKNOWN, False  # what cannot be told again tomorrow is not told today
     return _receipt(message_id), False
 

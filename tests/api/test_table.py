@@ -12,6 +12,7 @@ from botocore.exceptions import ParamValidationError
 from chalicelib import aws, cursor
 from tests.conftest import TABLE
 from tests.support.network import (
+    Deadline,
     Fault,
     answered,
     delivered_twice,
@@ -27,7 +28,15 @@ from tests.support.people import Answer, Person, path_of
 UNAVAILABLE = (503, "unavailable")
 NOON = 1_893_499_200_000_000_000  # nanoseconds since the epoch, at noon of 2030-01-01
 A_DAY = 86_401 * 1_000_000_000  # and the rest of the second in which it began
-CONFLICT = refused("TransactionCanceledException", CancellationReasons='[{"Code": "None"}, {"Code": "TransactionConflict"}]')
+
+
+def canceled(*reasons: str) -> Fault:
+    """Cancel a transaction for these reasons, one for each of its items."""
+    listed = json.dumps([{"Code": reason} for reason in reasons])
+    return refused("TransactionCanceledException", CancellationReasons=listed)
+
+
+CONFLICT = canceled("None", "TransactionConflict")
 
 OPERATIONS: dict[str, Callable[[Person, str], Answer]] = {
     "create": lambda person, _: person("POST", "/tasks", {"title": "new"}),
@@ -60,9 +69,6 @@ OUTAGES: dict[str, Fault] = {
     "a list": answered(200, b"[]"),
     "bytes that are no text": answered(200, b"\xff\xfe\x00"),
     "a page with status 400": answered(400, b"<html>bad</html>"),
-    "a transaction canceled for capacity": refused(
-        "TransactionCanceledException", CancellationReasons='[{"Code": "ThrottlingError"}, {"Code": "None"}]'
-    ),
     "a transaction refused for a record that is not shown": refused(
         "TransactionCanceledException", CancellationReasons='[{"Code": "ConditionalCheckFailed"}, {"Code": "None"}]'
     ),
@@ -301,18 +307,43 @@ class TestOthersInBetween:
         assert alice.titles(status="done") == ["Buy milk"]
         assert answer.json["due_at"] == "2032-01-01T00:00:00Z"
 
-    @pytest.mark.parametrize("conflicts", [1, 4])
-    def test_a_transaction_that_meets_another_is_tried_again(self, alice: Person, conflicts: int) -> None:
-        with network(*[CONFLICT] * conflicts) as attempts:
+    @pytest.mark.parametrize("times", [1, 5])
+    @pytest.mark.parametrize("reasons", [
+        ("None", "TransactionConflict"), ("TransactionConflict", "None"), ("ThrottlingError", "None"), ("None", "ThrottlingError"),
+        ("ProvisionedThroughputExceeded", "None"), ("None", "ProvisionedThroughputExceeded"), ("TransactionConflict", "ThrottlingError"),
+        ("TransactionConflict", "ConditionalCheckFailed"), ("ThrottlingError", "ConditionalCheckFailed"),
+    ])  # fmt: skip
+    def test_a_transaction_that_met_another_or_lacked_capacity_is_tried_again(
+        self, alice: Person, monkeypatch: pytest.MonkeyPatch, reasons: tuple[str, str], times: int
+    ) -> None:
+        deadline = Deadline(monkeypatch)
+        with network(*[canceled(*reasons)] * times) as attempts:
             assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").status == 201
-        assert len(attempts) == conflicts + 1
+        assert len(attempts) == times + 1
+        assert len(deadline.pauses) == times
         assert alice.titles() == ["T"]
 
-    def test_a_transaction_that_keeps_meeting_others_is_a_conflict(self, alice: Person) -> None:
-        with network(*[CONFLICT] * 5) as attempts:
-            assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").problem == (409, "conflict")
-        assert len(attempts) == 5
+    @pytest.mark.parametrize(("reasons", "problem"), [
+        (("None", "TransactionConflict"), (409, "conflict")), (("TransactionConflict", "ThrottlingError"), (409, "conflict")),
+        (("ThrottlingError", "None"), UNAVAILABLE), (("None", "ProvisionedThroughputExceeded"), UNAVAILABLE),
+    ])  # fmt: skip
+    def test_a_transaction_is_tried_again_ever_later_until_the_deadline_is_near(
+        self, alice: Person, monkeypatch: pytest.MonkeyPatch, reasons: tuple[str, str], problem: tuple[int, str]
+    ) -> None:
+        deadline = Deadline(monkeypatch)
+        with network(*[canceled(*reasons)] * 1000) as attempts:
+            assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").problem == problem
+        assert len(attempts) == len(deadline.pauses) + 1
+        assert 1 <= deadline.left < 2
+        most = [0.05, 0.1, 0.2, 0.4, 0.8] + [1.0] * 1000
+        assert all(pause <= longest for pause, longest in zip(deadline.pauses, most, strict=False))
+        assert max(deadline.pauses) > 0.4
         assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").status == 201
+
+    def test_what_another_attempt_does_not_cure_is_not_tried_again(self, alice: Person) -> None:
+        with network(canceled("ValidationError", "None")) as attempts:
+            assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").problem == UNAVAILABLE
+        assert len(attempts) == 1
 
     def test_a_key_that_has_expired_is_free_though_its_record_is_still_there(
         self, alice: Person, monkeypatch: pytest.MonkeyPatch

@@ -17,7 +17,7 @@ ARROWS = {
     "sms": {"aws", "caller", "deadline", "idempotency", "ledger", "text"},
     "table": {"aws", "caller", "lists", "rows", "task"},
     "update": {"aws", "caller", "rows", "task"},
-    "ledger": {"aws", "caller", "idempotency", "rows", "task"},
+    "ledger": {"aws", "caller", "deadline", "idempotency", "rows", "task"},
     "board": {"aws", "lists", "rows", "task"},
     "rows": {"caller", "idempotency", "task"},
     "auth": {"caller", "tokens"},
