@@ -14,13 +14,17 @@ _GSM = frozenset(
 )
 _GSM_ESCAPED = frozenset("^{}\\[~]|€")
 
+_KIND = phonenumbers.PhoneNumberType
+_BARRED = {_KIND.PREMIUM_RATE, _KIND.SHARED_COST, _KIND.TOLL_FREE, _KIND.PAGER, _KIND.VOICEMAIL, _KIND.UAN}
+
 _CTL = r"\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f"
 Number = Annotated[
     str,
     Meta(
         pattern=r"^\+[1-9][0-9]{6,14}(?![\s\S])",
         extra_json_schema={"x-pattern": r"^\+[1-9][0-9]{6,14}$"},
-        description="one phone number in E.164 form, such as +12025550100, of a country that is served here",
+        description="one phone number in E.164 form, such as +12025550100, of a country that is served here, and no premium"
+        " rate, shared cost, toll-free, pager, voice mail or universal access number",
     ),
 ]
 Message = Annotated[
@@ -66,6 +70,14 @@ def country(number: str) -> str | None:
         return None
     region: str | None = phonenumbers.region_code_for_number(parsed)
     return region
+
+
+def is_barred(number: str) -> bool:
+    """Tell whether a number costs its callers more than a call, or receives no message, by its numbering plan.
+
+    A number that `country` knows; any other is of no kind.
+    """
+    return phonenumbers.number_type(phonenumbers.parse(number)) in _BARRED
 
 
 def parts(message: str) -> int:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+import phonenumbers
 import pytest
 from botocore.exceptions import (
     ConnectionClosedError,
@@ -21,7 +22,7 @@ from msgspec import structs
 
 from chalicelib import aws
 from chalicelib.config import settings
-from chalicelib.text import country, parts
+from chalicelib.text import country, is_barred, parts
 from tests.conftest import TABLE
 from tests.support import pool
 from tests.support.network import (
@@ -174,6 +175,19 @@ class TestSending:
     @pytest.mark.parametrize("message", ["x" * 612, "€" * 304, "ж" * 268, "😀" * 132])
     def test_four_parts_are_sent(self, machine: Person, message: str) -> None:
         assert send(machine, text(message=message)).status == 202
+
+    @pytest.mark.parametrize(
+        "to", ["+19002345678", "+18002345678", "+449061234567", "+448701234567", "+448001111111", "+445512345678"]
+    )
+    def test_a_number_that_costs_its_callers_or_receives_nothing_is_refused(
+        self, machine: Person, outbox: list[tuple[str, str]], to: str
+    ) -> None:
+        answer = send(machine, text(to))
+        assert answer.problem == (422, "validation")
+        ((pointer, detail),) = [(error["pointer"], error["detail"]) for error in answer.json["errors"]]
+        assert pointer == "/to"
+        assert "premium rate" in detail
+        assert outbox == []
 
     def test_other_members_are_refused(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
         for member in ("sender_id", "type", "max_price", "topic"):
@@ -380,6 +394,9 @@ class TestWhatSnsSays:
                 answer = send(machine, body, "k")
                 assert answer.problem == problem
                 assert body["to"].encode() not in answer.body
+                if problem[0] == 422:  # SNS may mean a setting of the stage, and has no code that tells
+                    (error,) = answer.json["errors"]
+                    assert "sender" in error["detail"]
         assert len(attempts) == 6
         assert send(machine, body, "k").json["status"] == "sent"
         outbox.append((body["to"], body["message"]))
@@ -561,6 +578,19 @@ def test_neither_number_nor_message_is_kept(machine: Person) -> None:
 ])  # fmt: skip
 def test_a_country_follows_from_the_numbering_plan(number: str, expected: str | None) -> None:
     assert country(number) == expected
+
+
+KINDS = phonenumbers.PhoneNumberType
+REFUSED_KINDS = {KINDS.PREMIUM_RATE, KINDS.SHARED_COST, KINDS.TOLL_FREE, KINDS.PAGER, KINDS.VOICEMAIL, KINDS.UAN}
+
+
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_the_kind_of_a_number_decides_in_every_country(region: str) -> None:
+    for kind in KINDS.values():
+        example = phonenumbers.example_number_for_type(region, kind)
+        if example is not None:
+            number = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+            assert is_barred(number) == (phonenumbers.number_type(example) in REFUSED_KINDS)
 
 
 @pytest.mark.parametrize(("message", "expected"), [
