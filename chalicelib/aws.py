@@ -1,5 +1,6 @@
 """How AWS is called: how long, how often, and what counts as an outcome."""
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
 from chalicelib.config import settings
+from chalicelib.deadline import seconds_left
 from chalicelib.problems import Conflict, Unavailable
 
 # Stated whole, because the defaults differ between the versions of boto3 that Lambda may bring.
@@ -31,6 +33,10 @@ def _alone(request: Any, **_: object) -> None:
 
 
 sns.meta.events.register("before-send.sns.Publish", _alone)
+
+ATTEMPT = 1.0
+"""Seconds before the deadline in which no further attempt is begun."""
+_SHORTEST, _LONGEST = 0.05, 1.0
 
 _OUTCOMES = {"ConditionalCheckFailedException", "TransactionCanceledException"}
 
@@ -74,6 +80,18 @@ def genuine(answer: Any, *, member: str = "ConsumedCapacity") -> Any:
     if member not in answer:
         raise Unavailable
     return answer
+
+
+def pauses(spare: float = ATTEMPT) -> Iterator[float]:
+    """Yield the seconds to wait before each further attempt at what DynamoDB had no room for, until the deadline is near.
+
+    They grow, and are random from nothing upwards, so that those that met do not meet again (Amazon Builders' Library,
+    "Timeouts, retries, and backoff with jitter"). None ends later than `spare` seconds before the deadline.
+    """
+    longest = _SHORTEST
+    while (pause := random.uniform(0, longest)) + spare <= seconds_left():  # noqa: S311 - guards nothing
+        yield pause
+        longest = min(2 * longest, _LONGEST)
 
 
 def retried(error: ClientError) -> bool:

@@ -3,7 +3,6 @@
 A record is written in one transaction with what it stands for, and leaves when it expires.
 """
 
-import random
 import time
 from typing import Any, cast
 
@@ -14,15 +13,12 @@ from chalicelib import aws, rows
 from chalicelib.aws import dynamodb
 from chalicelib.caller import Caller, Machine
 from chalicelib.config import settings
-from chalicelib.deadline import seconds_left
 from chalicelib.idempotency import Key
 from chalicelib.problems import Conflict, Problem, Unavailable
 from chalicelib.task import Task
 
 _LOOKED_AT = {"None", "ConditionalCheckFailed"}  # any other reason may hide that the first of the items is there
-_SHORTEST, _LONGEST = 0.05, 1.0  # seconds before a transaction that met another is tried again: twice as many each time
-_ATTEMPT = 1.0  # seconds before the deadline in which no further attempt is begun
-_PUBLISH = 4.0  # the same where an SMS message is published after it: as long as SNS is waited for at most
+_PUBLISH = 4.0  # seconds that must be left to publish an SMS message after its reservation: as long as SNS is waited for
 _PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}  # reasons that another attempt cures
 
 
@@ -106,7 +102,7 @@ def release(machine: Machine, key: Key, counters: list[Counter]) -> None:
 
 
 def _once(
-    record: dict[str, Any], others: list[tuple[dict[str, Any], Problem]], write: str, now: int, spare: float = _ATTEMPT
+    record: dict[str, Any], others: list[tuple[dict[str, Any], Problem]], write: str, now: int, spare: float = aws.ATTEMPT
 ) -> dict[str, str] | None:
     """Write a record with what belongs to it, unless there is one already that has not expired: return that.
 
@@ -132,16 +128,16 @@ def _once(
     raise Unavailable
 
 
-def _transact(items: list[Any], spare: float = _ATTEMPT) -> list[Any] | None:
+def _transact(items: list[Any], spare: float = aws.ATTEMPT) -> list[Any] | None:
     """Write all the items or none; return None, or the reasons for which a condition refused them.
 
     A transaction that met another, or for which there was no capacity, is tried again until `spare` seconds before the
-    deadline: first soon, then ever later, and at random, so that those that met do not meet again.
+    deadline.
 
     Raises Conflict where one that puts a record keeps meeting other transactions, or where the partition is full, and
     Unavailable where a counter keeps meeting others, or the capacity is missing.
     """
-    pause = _SHORTEST
+    pauses = aws.pauses(spare)
     while True:
         try:
             with aws.outcomes():
@@ -153,12 +149,11 @@ def _transact(items: list[Any], spare: float = _ATTEMPT) -> list[Any] | None:
                 return reasons
             if "ItemCollectionSizeLimitExceeded" in codes:
                 raise aws.full() from error
-            delay = random.uniform(0, pause)  # noqa: S311 - spreads the callers, guards nothing
-            if not _PASSING.intersection(codes) or seconds_left() < delay + spare:
+            pause = next(pauses, None) if _PASSING.intersection(codes) else None
+            if pause is None:
                 met = [item for item, code in zip(items, codes, strict=False) if code == "TransactionConflict"]
                 raise (Conflict if any("Put" in item for item in met) else Unavailable) from error
-            time.sleep(delay)
-            pause = min(2 * pause, _LONGEST)
+            time.sleep(pause)
         else:
             return None
 

@@ -64,7 +64,7 @@ def _key(token: str) -> jwt.PyJWK:
 
 def _refuse_what_no_key_could_save(header: dict[str, Any], token: str) -> None:
     """Raise PyJWTError for a token that is wrong whichever key has signed it, so that few are told to come again."""
-    if header["alg"] != "RS256" or not header.get("kid"):
+    if header.get("alg") != "RS256" or not header.get("kid"):
         raise jwt.InvalidAlgorithmError
     checks: Any = {"verify_signature": False, "verify_exp": True, "verify_iss": True, "require": _REQUIRED}
     jwt.decode(token, issuer=settings.issuers, options=checks)

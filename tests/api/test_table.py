@@ -252,6 +252,19 @@ class TestWritesDeliveredTwice:
         assert attempts == ["UpdateItem"] * 2
         assert (answer.status, answer.json["version"]) == (200, 2)
 
+    @pytest.mark.parametrize("tag", [{}, {"If_Match": "*"}, {"If_Match": '"1"'}, {"If_Match": '"1", "3"'}])
+    @pytest.mark.parametrize("change", [{"title": "mine"}, {"status": "done"}, {"due_at": "2030-01-01T00:00:00Z"}])
+    def test_a_change_that_is_delivered_again_after_anothers_is_neither_made_twice_nor_a_412(
+        self, alice: Person, tag: dict[str, str], change: dict[str, str]
+    ) -> None:
+        path = path_of(alice.creates())
+        theirs = {"title": "theirs", "status": "in_progress", "due_at": "2031-01-01T00:00:00Z"}
+        with network(lambda request: delivered_twice(request, lambda: alice("PATCH", path, theirs))) as attempts:
+            answer = alice("PATCH", path, change, **tag)
+        assert len(attempts) == 1
+        assert answer.problem == UNAVAILABLE
+        assert alice("GET", path).json.items() >= (theirs | {"version": 3}).items()
+
     @pytest.mark.parametrize("tag", [{}, {"If_Match": '"1"'}])
     def test_a_delete_that_is_delivered_twice_finds_nothing_and_is_never_a_412(
         self, alice: Person, tag: dict[str, str]

@@ -31,12 +31,12 @@ def use_fresh_client(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 class Deadline:
-    """A deadline for transactions by a clock that stands still, and moves on with each pause between two attempts."""
+    """A deadline for further attempts by a clock that stands still, and moves on with each pause between two attempts."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float = 8) -> None:
         self.left = seconds
         self.pauses: list[float] = []
-        monkeypatch.setattr(ledger, "seconds_left", lambda: self.left)
+        monkeypatch.setattr(aws, "seconds_left", lambda: self.left)
         monkeypatch.setattr(time, "sleep", self._sleep)
 
     def _sleep(self, seconds: float) -> None:
@@ -96,9 +96,13 @@ def lost_after(then: Callable[[], Any] = lambda: None, error: Exception | None =
     return fault
 
 
-def delivered_twice(request: AWSRequest) -> AWSResponse:
-    """Carry out the request twice and pass on the second response: the SDK knows of one attempt and retries nothing."""
+def delivered_twice(request: AWSRequest, then: Callable[[], Any] = lambda: None) -> AWSResponse:
+    """Carry out the request twice, and something else in between, and pass on the second response.
+
+    The SDK knows of one attempt and retries nothing.
+    """
     _moto(request)
+    elsewhere(then)
     return _moto(request)
 
 

@@ -230,6 +230,9 @@ def test_a_key_that_is_new_is_asked_for_once_a_minute_while_nobody_answers(keys:
     lambda: token(id_claims(exp=NOW - 1), "unpublished"), lambda: token(id_claims(iss=pool.ISSUER.replace("Pool", "Loop")), "unpublished"),
     lambda: token(id_claims(exp=None), "unpublished"), lambda: token(id_claims(iss=None), "unpublished"),
     lambda: jwt.encode(id_claims(), pool.KEYS["unpublished"], "RS256"), lambda: jwt.encode(id_claims(), "", "none", {"kid": "new"}),
+    lambda: "e30.e30.", lambda: f"{part({'kid': 'new'})}.{part(id_claims())}.", lambda: f"{part({'kid': 'new', 'alg': ['RS256']})}.{part(id_claims())}.x",
+    lambda: f"{part({'kid': ['new'], 'alg': 'RS256'})}.{part(id_claims())}.x", lambda: f"{part({'kid': 'new', 'alg': 'RS256'})}.{part([])}.x",
+    lambda: f"{part({'kid': 'new', 'alg': 'RS256'})}.{part(id_claims(exp='soon', iss=['x']))}.x",
     lambda: jwt.encode(id_claims(), pool.KEYS["unpublished"], "RS256", {"kid": ""}), lambda: token(id_claims(token_use=None), "unpublished"),
 ])  # fmt: skip
 def test_a_token_that_no_key_could_save_is_refused_at_once(keys: pool.KeyServer, made: Callable[[], str]) -> None:
