@@ -187,7 +187,7 @@ class TestTheZip:
         manifest = (prod / "MANIFEST.md").read_text()
         for name in ("deployment.zip", "template.json"):
             assert hashlib.sha256((prod / name).read_bytes()).hexdigest() in manifest
-        assert "Publish to phone numbers, not to `arn:aws:sns:*:*:*`" in manifest
+        assert "Publish to phone numbers, not to `arn:*:sns:*:*:*`" in manifest
         assert "| SMS_PARTS_PER_DAY | 1000 |" in manifest
 
 
