@@ -25,6 +25,7 @@ def shipped(stage: str, **changes: object) -> Iterator[Path]:
     """
     names, left_out = shipping.files(ROOT)
     shipping.tell(left_out)
+    shipping.require_what_is_imported(ROOT, left_out)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "task-api"
         shutil.copytree(ROOT / ".chalice", copy / ".chalice", ignore=shutil.ignore_patterns("deployments", "deployed"))

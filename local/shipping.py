@@ -45,6 +45,15 @@ def tell(left_out: set[Path]) -> None:
         print(f"Left out of the zip, hidden or not tracked by git: {', '.join(sorted(map(str, left_out)))}", flush=True)
 
 
+def require_what_is_imported(folder: Path, left_out: set[Path]) -> None:
+    """Raise LocalError where the app, which has to be imported by now, has imported what is left out."""
+    imported = {Path(file) for module in [*sys.modules.values()] if (file := getattr(module, "__file__", None))}
+    missed = [str(path) for path in sorted(left_out) if any(file.is_relative_to(folder / path) for file in imported)]
+    if missed:
+        message = f"The app imports what is left out and would not start on AWS: git add {' '.join(missed)}"
+        raise LocalError(message)
+
+
 def platform(folder: Path, stage: str) -> str:
     """Return the platform of a stage's functions, as pip names it."""
     config = json.loads((folder / ".chalice" / "config.json").read_text())
@@ -66,7 +75,10 @@ def apply(folder: Path, stage: str) -> None:
     walk, describe = OSUtils.walk, ChaliceZipFile._create_zipinfo  # noqa: SLF001 - the one place where modes are set
 
     def ordered(self: OSUtils, path: str, **options: Any) -> Iterator[tuple[str, list[str], list[str]]]:
-        _refuse_what_is_imported(folder, left_out)
+        try:
+            require_what_is_imported(folder, left_out)
+        except LocalError as error:
+            sys.exit(str(error))  # Chalice would show it with its traceback
         at, ours = Path(path), Path(path).parent.resolve() == folder.resolve()
         for root, folders, names in walk(self, path, **options):
             folders.sort()
@@ -105,11 +117,3 @@ def _tracked(folder: Path) -> set[Path]:
         message = f"git cannot tell what is to be shipped: {os.fsdecode(done.stderr).strip()}"
         raise LocalError(message)
     return {Path(os.fsdecode(name)) for name in done.stdout.split(b"\0") if name}
-
-
-def _refuse_what_is_imported(folder: Path, left_out: set[Path]) -> None:
-    """End the command, where the app has imported what is left out: Chalice shows any exception with its traceback."""
-    imported = {Path(file) for module in [*sys.modules.values()] if (file := getattr(module, "__file__", None))}
-    missed = [str(path) for path in sorted(left_out) if any(file.is_relative_to(folder / path) for file in imported)]
-    if missed:
-        sys.exit(f"The app imports what is left out and would not start on AWS: git add {' '.join(missed)}")

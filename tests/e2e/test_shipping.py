@@ -118,18 +118,17 @@ class TestContents:
         (checkout / NOTES).write_text("")
         assert NOTES in names(built(checkout, BARE))
 
-    def test_a_module_that_the_app_imports_and_nobody_has_added_is_named(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("command", [[sys.executable, "-m", *MAKE], [CHALICE, "package", "--stage", "prod", "dist/prod"]], ids=["make", "chalice"])  # fmt: skip
+    def test_a_module_that_the_app_imports_and_nobody_has_added_is_named(self, tmp_path: Path, command: list[str]) -> None:
         checkout = with_git(copied(tmp_path / "checkout"))
         (checkout / "chalicelib" / "novelty.py").write_text("")
         with (checkout / "app.py").open("a") as app:
             app.write("import chalicelib.novelty\n")
-        done = subprocess.run(
-            [CHALICE, "package", "--stage", "prod", "out"],
-            cwd=checkout, env=clean_environment(**NOWHERE), check=False, capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == 1
-        assert done.stderr.endswith("would not start on AWS: git add chalicelib/novelty.py\n")
-        assert not (checkout / "out").exists()
+        environment = clean_environment(**NOWHERE)
+        done = subprocess.run(command, cwd=checkout, env=environment, check=False, capture_output=True, text=True)
+        expected = "The app imports what is left out and would not start on AWS: git add chalicelib/novelty.py\n"
+        assert (done.returncode, done.stderr) == (1, expected)
+        assert not (checkout / "dist").exists()
 
     def test_a_repository_that_git_does_not_read_is_named(self, tmp_path: Path) -> None:
         checkout = copied(tmp_path / "checkout")
