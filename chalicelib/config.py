@@ -14,7 +14,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
     table_name: Annotated[str, Meta(min_length=3, max_length=255)]
     """The DynamoDB table."""
     user_pool_arn: Annotated[
-        str, Meta(pattern=r"^arn:aws(-us-gov)?:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/[A-Za-z0-9_-]+$")
+        str, Meta(pattern=r"^arn:aws(-us-gov|-cn|-eusc)?:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/[A-Za-z0-9_-]+$")
     ]
     """The Cognito user pool; its ARN also tells the region and the issuer of the tokens."""
     web_client_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+$")]

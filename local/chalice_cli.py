@@ -5,6 +5,7 @@ It is never shipped. What each command gets:
 local     is replaced by `python -m local run`, which starts or joins the AWS on this machine
 deploy    the settings that come out of the stage's stack; after it, what Chalice cannot set on the API
 package   placeholders for these settings: what is written depends on .chalice/config.json alone, never on the shell
+both      a zip of what is shipped alone, with modes of ours (local/shipping.py)
 others    placeholders as well
 """
 
@@ -20,7 +21,7 @@ from chalice.cli import cli
 from chalice.config import Config
 from chalice.deploy.deployer import DeploymentReporter
 
-from local import environment
+from local import environment, shipping
 from local.environment import LocalError
 
 _DEPLOYING = {"deploy", "plan"}
@@ -41,6 +42,8 @@ def _prepare() -> None:
         if command not in _WRITING:
             environment.require_region()
         settings = _deployed_settings(stage) if command in _DEPLOYING else environment.placeholders()
+        if command in {"deploy", "package"}:
+            shipping.apply(Path.cwd(), stage)
     except LocalError as error:
         print(error, file=sys.stderr)
         sys.exit(1)

@@ -10,6 +10,7 @@ message tells people to run. A Python that is too old must be able to read this 
 
 import hashlib
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -46,6 +47,11 @@ _CAUSES = {
     "ensurepip": "This Python cannot make virtual environments. On Debian and Ubuntu, `apt install python3-venv`, then",
 }
 """What is printed by pip or venv, as a pattern, and what it means."""
+IS_INTEL_MAC = sys.platform == "darwin" and platform.machine() == "x86_64"  # or an Intel Python on Apple silicon
+_NO_WHEEL = (
+    "Some packages have no wheels for Intel Macs any more (cryptography since version 49). With Apple silicon, take an "
+    'arm64 Python. With Intel, take Linux: docker run -it --network host -v "$PWD:/app" -w /app python:3.12 bash. There'
+)
 _UNKNOWN_CAUSE = "The lines above say why. Repair that, then"
 
 
@@ -153,6 +159,8 @@ def run(command: "list[str]", lock: Path, *held: int) -> None:
         sys.stderr.write("".join(printed[-20:]))
         whole = "".join(printed)
         cause = next((cause for pattern, cause in _CAUSES.items() if re.search(pattern, whole)), _UNKNOWN_CAUSE)
+        if IS_INTEL_MAC and "No matching distribution" in whole:
+            cause = _NO_WHEEL
         raise InstallError(cause.format(lock=lock.name))
 
 

@@ -54,6 +54,45 @@ def test_deploy_without_a_region_is_refused(checkout: Checkout) -> None:
     assert there(checkout.aws)["stacks"] == []
 
 
+def test_deploy_with_a_profile_that_is_not_there_is_refused_in_one_line(checkout: Checkout) -> None:
+    checkout.aws.environment["AWS_PROFILE"] = "nosuch"
+    done = checkout.local("deploy", check=False)
+    del checkout.aws.environment["AWS_PROFILE"]
+    expected = "The config profile (nosuch) could not be found. Name a profile that is there, or none: unset AWS_PROFILE\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
+
+
+@pytest.fixture(params=["no stack", "a stack that was imported"])
+def before(request: pytest.FixtureRequest, checkout: Checkout) -> Iterator[list[str]]:
+    """Give an account before its first deployment, or with a stack that has none of the log groups yet."""
+    cloudformation, stack = checkout.aws.client("cloudformation"), {"StackName": "task-api-dev"}
+    if request.param != "no stack":
+        cloudformation.create_stack(**stack, TemplateBody='{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}')
+        cloudformation.get_waiter("stack_create_complete").wait(**stack, WaiterConfig={"Delay": 1})
+    yield there(checkout.aws)["stacks"]
+    cloudformation.delete_stack(**stack)
+    cloudformation.get_waiter("stack_delete_complete").wait(**stack, WaiterConfig={"Delay": 1})
+
+
+@pytest.mark.parametrize(
+    "left", ["/aws/lambda/task-api-dev", "/aws/lambda/task-api-dev-any_user", "/aws/apigateway/task-api-dev"]
+)
+def test_deploy_refuses_a_log_group_that_is_there_and_says_how_to_go_on(
+    checkout: Checkout, before: list[str], left: str
+) -> None:
+    logs = checkout.aws.client("logs")
+    for group in (left, f"{left}-of-somebody-else"):
+        logs.create_log_group(logGroupName=group)
+    done = checkout.local("deploy", check=False)
+    for group in (left, f"{left}-of-somebody-else"):
+        logs.delete_log_group(logGroupName=group)
+    assert done.returncode == 1
+    assert done.stderr.count(" is there already") == 1
+    assert f"The log group {left} is there already" in done.stderr
+    assert f"aws logs delete-log-group --log-group-name {left}\n" in done.stderr
+    assert there(checkout.aws)["stacks"] == before
+
+
 def test_deploy_names_the_step_that_failed_and_how_to_go_on(checkout: Checkout) -> None:
     policy = checkout.folder / ".chalice" / "policy-dev.json"
     policy.rename(policy.with_suffix(".away"))

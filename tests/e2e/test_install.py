@@ -156,7 +156,7 @@ def test_newer_releases_change_nothing_in_what_lambda_gets(
     (tmp_path / ".chalice").mkdir()
     shutil.copy(ROOT / ".chalice" / "config.json", tmp_path / ".chalice")
     shutil.copy(year / "requirements.txt", tmp_path)
-    packaging._fetch(tmp_path, str(tmp_path / "wheels"))
+    packaging._fetch(tmp_path, "prod", str(tmp_path / "wheels"))
     fetched = {
         path.name.split("-")[0].replace("_", "-"): path.name.split("-")[1] for path in (tmp_path / "wheels").iterdir()
     }
@@ -242,6 +242,18 @@ def test_what_pip_says_is_shown_and_explained(
     with pytest.raises(install.InstallError, match=f"^{re.escape(told)}"):
         install.install(python, checkout / "requirements-dev.txt")
     assert said in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("is_intel_mac", "told"), [(True, "Some packages have no wheels"), (False, "The package index cannot be reached")])  # fmt: skip
+def test_a_wheel_that_does_not_exist_for_intel_macs_is_explained_there(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, *, is_intel_mac: bool, told: str
+) -> None:
+    monkeypatch.setattr(install, "IS_INTEL_MAC", is_intel_mac)
+    python = checkout / "python"
+    python.write_text('#!/bin/sh\necho "ERROR: No matching distribution found for cryptography==50.0.2"\nexit 1\n')
+    python.chmod(0o755)
+    with pytest.raises(install.InstallError, match=f"^{told}"):
+        install.install(python, checkout / "requirements-dev.txt")
 
 
 def test_a_setting_of_pip_that_leads_elsewhere_does_not(checkout: Path, tmp_path: Path) -> None:

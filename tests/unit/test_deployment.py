@@ -108,6 +108,16 @@ def test_nobody_signs_in_with_a_plain_password_or_a_secret() -> None:
     assert client["PreventUserExistenceErrors"] == "ENABLED"
 
 
+def test_no_user_signs_in_through_the_client_of_machines_or_learns_who_has_signed_up() -> None:
+    resource = template()["Resources"]["MachineClient"]
+    client = resource["Properties"]
+    assert client["PreventUserExistenceErrors"] == "ENABLED"
+    # Without a list, Cognito allows SRP and custom flows (CreateUserPoolClient, ExplicitAuthFlows).
+    assert client["ExplicitAuthFlows"] == ["ALLOW_REFRESH_TOKEN_AUTH"]
+    assert "ExplicitAuthFlows" in resource["Metadata"]["Reasons"]
+    assert client["AllowedOAuthFlows"] == ["client_credentials"]
+
+
 def test_what_is_shipped_starts_alone_and_believes_the_gateway(tmp_path: Path) -> None:
     """Lay out what Chalice packs: app.py, chalicelib and two files of Chalice itself."""
     shutil.copy(ROOT / "app.py", tmp_path)
