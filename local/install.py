@@ -25,10 +25,8 @@ from typing import IO, cast
 
 OLDEST = (3, 11)
 _QUIET = 4  # seconds without a line of ours
-PIP_INSTALL = (
-    *("-m", "pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-input"),
-    *("--target=", "--prefix=", "--root="),  # into the environment, whatever a pip.conf says
-)
+PIP_INSTALL = ("-m", "pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-input")
+_ARE_THERE = "import importlib.metadata, sys; [importlib.metadata.version(name) for name in sys.argv[1:]]"
 _FROM_WHERE = (
     "CACHE_DIR CERT CLIENT_CERT CONFIG_FILE DEFAULT_TIMEOUT EXTRA_INDEX_URL FIND_LINKS INDEX_URL KEYRING_PROVIDER "
     "NO_CACHE_DIR NO_INDEX PROXY RETRIES TIMEOUT TRUSTED_HOST"
@@ -44,6 +42,8 @@ _CAUSES = {
     "Could not find a version|No matching distribution|ConnectionError|Could not fetch|timed out|Max retries": "The package "
     "index cannot be reached, or lacks a package of {lock}. Check the network, the proxy (HTTPS_PROXY) and the index "
     "(PIP_INDEX_URL), then",
+    "PackageNotFoundError": "pip has installed into another place: its configuration (pip config list) sets target, prefix or "
+    "root. Take that out, then",
     "ensurepip": "This Python cannot make virtual environments. On Debian and Ubuntu, `apt install python3-venv`, then",
 }
 """What is printed by pip or venv, as a pattern, and what it means."""
@@ -92,6 +92,8 @@ def install(python: Path, lock: Path, *held: int) -> None:
     """Install what the lock names into the environment of this interpreter, and check it; raises InstallError."""
     run([str(python), "-I", *PIP_INSTALL, "--requirement", str(lock)], lock, *held)
     run([str(python), "-I", "-m", "pip", "check"], lock, *held)
+    everywhere = re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==[^;\n]*$", lock.read_text(), re.MULTILINE)  # not under a condition
+    run([str(python), "-I", "-c", _ARE_THERE, *everywhere], lock, *held)
 
 
 def _python() -> str:

@@ -258,10 +258,19 @@ def test_a_wheel_that_does_not_exist_for_intel_macs_is_explained_there(
 
 def test_a_setting_of_pip_that_leads_elsewhere_does_not(checkout: Path, tmp_path: Path) -> None:
     elsewhere = str(tmp_path / "elsewhere")
-    (tmp_path / "pip.conf").write_text(f"[install]\ntarget = {elsewhere}\n[global]\nroot = {elsewhere}\n")
-    config = {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf")}
-    assert made(checkout, PIP_TARGET=elsewhere, PIP_USER="1", PIP_EDITABLE=elsewhere, PYTHONPATH=elsewhere, **config)[0] == 0
+    settings = dict.fromkeys(
+        ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_EDITABLE", "PIP_CONSTRAINT", "PYTHONPATH"), elsewhere
+    )
+    assert made(checkout, PIP_USER="1", **settings)[0] == 0
     assert packages(checkout) == TWO
+
+
+def test_a_pip_conf_that_leads_elsewhere_is_found_out(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "pip.conf").write_text(f"[install]\ntarget = {tmp_path / 'elsewhere'}\n")
+    status, lines = made(checkout, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
+    assert status != 0
+    assert lines[-1].startswith("pip has installed into another place")
+    assert not (checkout / ".venv" / ".ready").exists()
 
 
 def test_a_link_is_not_emptied(checkout: Path, tmp_path: Path) -> None:
