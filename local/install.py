@@ -42,8 +42,8 @@ _CAUSES = {
     "Could not find a version|No matching distribution|ConnectionError|Could not fetch|timed out|Max retries": "The package "
     "index cannot be reached, or lacks a package of {lock}. Check the network, the proxy (HTTPS_PROXY) and the index "
     "(PIP_INDEX_URL), then",
-    "PackageNotFoundError": "pip has installed into another place: its configuration (pip config list) sets target, prefix or "
-    "root. Take that out, then",
+    "PackageNotFoundError": "pip has installed into another place: its configuration (pip config list) sets target, prefix "
+    "or root. Take that out, then",
     "ensurepip": "This Python cannot make virtual environments. On Debian and Ubuntu, `apt install python3-venv`, then",
 }
 """What is printed by pip or venv, as a pattern, and what it means."""
