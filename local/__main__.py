@@ -103,8 +103,8 @@ def _on_the_way_to_aws(command: str, stage: str) -> None:
         environment.require_stage(stage)
     if command in {"deploy", "destroy"}:
         environment.require_region()
-    else:  # what is written is good for every account and region, whatever profile is chosen
-        environment.use({"AWS_DEFAULT_REGION": "us-east-1"})
+    else:
+        environment.use_none()
     environment.describe(stage or environment.STAGE)
     from local import deploy, licences, openapi, packaging, policies, reference, template, terraform  # noqa: PLC0415 - some import the app
 

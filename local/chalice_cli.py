@@ -52,7 +52,7 @@ def _prepare() -> None:
         _finish_after(stage)
     if command in _WRITING:
         _add_to_functions(dict.fromkeys(settings, ""))
-        environment.use({"AWS_DEFAULT_REGION": "us-east-1"})  # Chalice asks for one; a template is good for every region
+        environment.use_none()
     os.environ.update(environment.variables(stage) | settings)
 
 

@@ -109,6 +109,12 @@ def placeholders() -> dict[str, str]:
     return {"TABLE_NAME": name, "USER_POOL_ARN": pool, "WEB_CLIENT_ID": name, "MACHINE_CLIENT_IDS": ""}
 
 
+def use_none() -> None:
+    """Let nothing here depend on who is signed in to AWS, nor on a file of settings: what is written is good for all."""
+    nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    use(nothing | {"AWS_DEFAULT_REGION": "us-east-1"})  # boto3 and Chalice ask for one
+
+
 def describe(stage: str) -> None:
     """Set settings with which the app can be imported, where nothing of AWS is called."""
     os.environ.update(variables(stage) | placeholders())

@@ -103,17 +103,20 @@ def _found(folder: Path) -> Iterator[Path]:
 
 
 def _is_plain(path: Path) -> bool:
-    return not any(part.startswith(".") or part == _CACHE for part in path.parts)
+    return not any(part.startswith(".") or part == _CACHE or part.endswith((".pyc", "~")) for part in path.parts)
 
 
 def _tracked(folder: Path) -> set[Path]:
     """Return what git tracks there; nothing where the project is in no repository. Raises LocalError."""
     command = ["git", "ls-files", "-z", "--recurse-submodules", "--", "app.py", *_FOLDERS]
     try:
-        done = subprocess.run(command, cwd=folder, check=False, capture_output=True)  # noqa: S603 - our own words
+        english = os.environ | {"LC_ALL": "C"}
+        done = subprocess.run(command, cwd=folder, env=english, check=False, capture_output=True)  # noqa: S603 - our own words
     except FileNotFoundError:
-        done = subprocess.CompletedProcess(command, 1, b"", b"it is not installed")
-    if done.returncode and (folder / ".git").exists():
-        message = f"git cannot tell what is to be shipped: {os.fsdecode(done.stderr).strip()}"
+        done = subprocess.CompletedProcess(command, 1, b"", b"it is not installed, so this is not a git repository to it")
+    told = os.fsdecode(done.stderr).strip()
+    # The repository may be that of a folder above, and git may refuse to read it: one of another user, for instance.
+    if done.returncode and ((folder / ".git").exists() or "not a git repository" not in told):
+        message = f"git cannot tell what is to be shipped: {told}"
         raise LocalError(message)
     return {Path(os.fsdecode(name)) for name in done.stdout.split(b"\0") if name}

@@ -1,6 +1,9 @@
 """`make deploy` again, after a fault, and `make destroy`, by somebody who may do that and no more."""
 
+import base64
+import hashlib
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -114,6 +117,21 @@ def test_deploy_after_a_failed_step_completes_and_a_second_deploy_changes_nothin
     api = ways.found(checkout, checkout.aws)
     assert api("GET", "/nowhere").json["type"] == "urn:problem:not-found"
     assert f"{api.api_id}.execute-api" in second.stdout
+
+
+def test_deploy_uploads_the_zip_of_make_package_whatever_the_umask_is(checkout: Checkout) -> None:
+    checkout.local("package")
+    zipped = (checkout.folder / "dist" / "dev" / "deployment.zip").read_bytes()
+    for path in (checkout.folder / "chalicelib").glob("*.py"):
+        path.chmod(0o600)
+    umask = os.umask(0o077)
+    try:
+        checkout.local("deploy")
+    finally:
+        os.umask(umask)
+    functions = checkout.aws.client("lambda").list_functions()["Functions"]
+    expected = base64.b64encode(hashlib.sha256(zipped).digest()).decode()
+    assert [function["CodeSha256"] for function in functions] == [expected, expected]
 
 
 @pytest.mark.parametrize("typed", ["", "prod\n", "yes\n"])

@@ -16,6 +16,7 @@ NOWHERE = {"AWS_EC2_METADATA_DISABLED": "true"}  # else boto3 asks the network f
 LITTER = (
     "chalicelib/.env",
     "chalicelib/.DS_Store",
+    "chalicelib/x.pyc",
     "chalicelib/.mypy_cache/3.11/cache.json",
     "chalicelib/__pycache__/x.pyc",
     "vendor/.git",
@@ -100,7 +101,14 @@ class TestContents:
             (checkout / NOTES).write_text("mine\n")
         assert built(checkout, way).read_bytes() == clean.read_bytes()
         told = (checkout / "output.txt").read_text()
-        left_out = ["chalicelib/.DS_Store", "chalicelib/.env", "chalicelib/.mypy_cache", *[NOTES] * tracked, "vendor"]
+        left_out = [
+            "chalicelib/.DS_Store",
+            "chalicelib/.env",
+            "chalicelib/.mypy_cache",
+            *[NOTES] * tracked,
+            "chalicelib/x.pyc",
+            "vendor",
+        ]
         assert told.count(f"Left out of the zip, hidden or not tracked by git: {', '.join(left_out)}\n") == 1
 
     def test_a_file_that_is_committed_is_shipped_wherever_it_lies(self, clean: Path, tmp_path: Path) -> None:
@@ -138,6 +146,15 @@ class TestContents:
         assert done.returncode == 1
         assert done.stderr.startswith("git cannot tell what is to be shipped: fatal:")
 
+    def test_a_repository_above_the_project_that_git_does_not_read_is_named(self, tmp_path: Path) -> None:
+        """As one of another user, in a container for instance."""
+        checkout = copied(tmp_path / "several" / "checkout")
+        with_git(checkout.parent)
+        command, environment = [sys.executable, "-m", *MAKE], clean_environment(GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
+        done = subprocess.run(command, cwd=checkout, env=environment, check=False, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert done.stderr.startswith("git cannot tell what is to be shipped: fatal: detected dubious ownership")
+
 
 class TestMachines:
     @pytest.mark.parametrize("way", [MAKE, BARE], ids=" ".join)
@@ -164,3 +181,9 @@ class TestMachines:
     def test_packaging_asks_no_profile_of_aws(self, clean: Path, tmp_path: Path, way: tuple[str, ...]) -> None:
         assert built(copied(tmp_path / "checkout"), way, AWS_PROFILE="nosuch").read_bytes() == clean.read_bytes()
         assert os.environ.get("AWS_PROFILE") is None
+
+    @pytest.mark.parametrize("way", [MAKE, BARE], ids=" ".join)
+    def test_packaging_reads_no_settings_of_aws(self, clean: Path, tmp_path: Path, way: tuple[str, ...]) -> None:
+        (tmp_path / ".aws").mkdir()
+        (tmp_path / ".aws" / "config").write_text("not [an ini file")
+        assert built(copied(tmp_path / "checkout"), way, HOME=str(tmp_path)).read_bytes() == clean.read_bytes()
