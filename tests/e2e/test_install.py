@@ -211,7 +211,7 @@ def test_another_hash_is_refused_and_the_right_one_goes_on(checkout: Path) -> No
     status, lines = made(checkout)
     assert status != 0
     assert lines[-1].startswith("A package differs from the one that requirements-dev.txt pins.")
-    assert lines[-1].endswith("Then: make .venv")
+    assert lines[-1].endswith(f"Then: make .venv PYTHON={sys.executable}")
     assert not (checkout / ".venv" / ".ready").exists()
     path.write_bytes(right)
     assert made(checkout)[0] == 0
@@ -279,7 +279,8 @@ def test_a_link_is_not_emptied(checkout: Path, tmp_path: Path) -> None:
     (checkout / ".venv").symlink_to(tmp_path / "kept")
     status, lines = made(checkout)
     assert status != 0
-    assert lines == [".venv is a link, and what it leads to would be emptied. Remove the link, then: make .venv"]
+    expected = f"Remove the link, then: make .venv PYTHON={sys.executable}"
+    assert lines == [f".venv is a link, and what it leads to would be emptied. {expected}"]
     assert (tmp_path / "kept" / "file").exists()
 
 
