@@ -12,6 +12,12 @@ from chalicelib.problems import Forbidden, Unauthorized
 
 SMS_SCOPE = "task-api/sms"
 
+USERS = "the ID token that Amazon Cognito gives a user of the web client"
+MACHINES = f"an access token from OAuth client credentials, of a machine of this stage, with the scope {SMS_SCOPE}"
+ANY_USER = "the ID token or the access token that Amazon Cognito gives a user of the web client"
+"""Which token a route takes."""
+
+_NO_USER = "The token that was sent names no user."
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -22,9 +28,9 @@ def user(claims: Mapping[str, Any], write: str) -> Caller:
     audience are checked here (Amazon Cognito Developer Guide, "Verifying JSON web tokens").
     """
     sub = claims.get("sub")
-    ours = claims.get("token_use") == "id" and claims.get("aud") == settings.web_client_id
-    if not (ours and isinstance(sub, str) and _UUID.fullmatch(sub)):
-        raise Unauthorized
+    _expect(USERS, claims, "id", claims.get("aud") == settings.web_client_id)
+    if not (isinstance(sub, str) and _UUID.fullmatch(sub)):
+        raise Unauthorized(USERS, _NO_USER)
     return Caller(sub, write)
 
 
@@ -49,9 +55,9 @@ def machine(claims: Mapping[str, Any], write: str, busy_until: int) -> Machine:
     The gateway has checked the scope. It would also take the token of a user who was given it, so the client is checked.
     """
     client_id = claims.get("client_id")
-    ours = claims.get("token_use") == "access" and client_id in settings.machine_client_ids.split(",")
-    if not (ours and client_id and SMS_SCOPE in str(claims.get("scope", "")).split(" ")):
-        raise Unauthorized
+    _expect(MACHINES, claims, "access", bool(client_id) and client_id in settings.machine_client_ids.split(","))
+    if SMS_SCOPE not in str(claims.get("scope", "")).split(" "):
+        raise Unauthorized(MACHINES, "The token that was sent lacks the scope.")
     return Machine(str(client_id), write, busy_until)
 
 
@@ -60,21 +66,26 @@ def username(claims: Mapping[str, Any]) -> str:
 
     The two kinds have their audience and their name in claims of their own; a machine has no name.
     """
-    if claims.get("token_use") == "id":
-        audience, name = claims.get("aud"), claims.get("cognito:username")
-    elif claims.get("token_use") == "access":
-        audience, name = claims.get("client_id"), claims.get("username")
-    else:
-        raise Unauthorized
-    if audience != settings.web_client_id or not isinstance(name, str):
-        raise Unauthorized
-    return name
+    kind = "access" if claims.get("token_use") == "access" else "id"
+    client, name = ("client_id", "username") if kind == "access" else ("aud", "cognito:username")
+    _expect(ANY_USER, claims, kind, claims.get(client) == settings.web_client_id)
+    if not isinstance(claims.get(name), str):
+        raise Unauthorized(ANY_USER, _NO_USER)
+    return str(claims[name])
 
 
-def claims(context: Mapping[str, Any], authorization: str) -> Mapping[str, Any]:
+def _expect(wanted: str, claims: Mapping[str, Any], kind: str, right_client: bool) -> None:  # noqa: FBT001 - there is no other
+    """Raise Unauthorized unless a token is of this kind and of the right client; no token is not said to be wrong."""
+    if claims.get("token_use") != kind:
+        raise Unauthorized(wanted, "The token that was sent is of another kind." if claims else "")
+    if not right_client:
+        raise Unauthorized(wanted, "The token that was sent is of another client.")
+
+
+def claims(context: Mapping[str, Any], authorization: str, wanted: str) -> Mapping[str, Any]:
     """Return the verified claims of a request, from its context or from its token; raises Unauthorized, Unavailable."""
     if not behind_the_gateway(context):
-        return verified(authorization)
+        return verified(authorization, wanted)
     found = authorizer(context).get("claims")
     return found if isinstance(found, dict) else {}
 
@@ -85,11 +96,11 @@ def authorizer(context: Mapping[str, Any]) -> Mapping[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def verified(authorization: str) -> Mapping[str, Any]:
-    """Return the claims of the token in an Authorization header; raises Unauthorized, Unavailable."""
+def verified(authorization: str, wanted: str) -> Mapping[str, Any]:
+    """Return the claims of the token in an Authorization header; raises Unauthorized, with what is wanted, Unavailable."""
     from chalicelib import tokens  # noqa: PLC0415 - PyJWT and cryptography take 70 ms that no task route needs in Lambda
 
-    return tokens.verify(authorization)
+    return tokens.verify(authorization, wanted)
 
 
 def behind_the_gateway(context: Mapping[str, Any]) -> bool:

@@ -13,7 +13,6 @@ from chalicelib.lists import Part
 from chalicelib.problems import InvalidCursor, Unavailable
 from chalicelib.task import OwnedTask, is_task_id
 
-_PAUSES = (0.1, 0.2, 0.4)  # seconds before keys that DynamoDB did not get to are asked for again
 _BATCH = 100  # keys that one BatchGetItem takes
 _SIDE_BY_SIDE = 8
 _TIMESTAMP = len("2030-01-31T09:00:00.000Z")
@@ -76,7 +75,7 @@ def _age(entry: dict[str, Any]) -> str:
 
 def _fetched(entries: list[dict[str, Any]]) -> dict[str, OwnedTask]:
     found: dict[str, OwnedTask] = {}
-    pauses = iter(_PAUSES)
+    pauses = aws.pauses()
     waiting = [{"PK": entry["PK"], "SK": entry["SK"]} for entry in entries]
     while waiting:
         request: Any = {settings.table_name: {"Keys": waiting[:_BATCH], "ConsistentRead": True}}

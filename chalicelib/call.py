@@ -16,13 +16,15 @@ from chalicelib import auth, etags, idempotency, inputs
 from chalicelib.caller import Caller, Machine
 from chalicelib.idempotency import Key
 from chalicelib.inputs import Checked
-from chalicelib.problems import BodyTooLarge, IdempotencyKeyRequired, Invalid, Unauthorized, UnsupportedMediaType
+from chalicelib.problems import BodyTooLarge, IdempotencyKeyRequired, Invalid, Malformed, Unauthorized, UnsupportedMediaType
 from chalicelib.task import Task
 
 Who = TypeVar("Who", Caller, Machine, str)
 
 _LISTS = {("GET", "/tasks"), ("GET", "/admin/tasks")}
 _LARGEST_BODY = 64 * 1024
+_PARAMETER = re.compile(r""";[ \t]*([^=;" \t]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^;"]*)""")
+_UTF_8 = re.compile(r'[ \t]*"?utf-?8"?[ \t]*', re.IGNORECASE)
 _REQUEST_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -50,19 +52,19 @@ class Call(threading.local):
     @property
     def user(self) -> Caller:
         """The signed-in user; raises Unauthorized, Unavailable, Invalid."""
-        return self._without_parameters(auth.user(self._claims, self.write))
+        return self._without_parameters(auth.user(self._claims(auth.USERS), self.write))
 
     @property
     def admin(self) -> Caller:
         """The signed-in user, who is an admin; raises Unauthorized, Forbidden, Unavailable."""
-        return self._without_parameters(auth.admin(self._claims, self.write))
+        return self._without_parameters(auth.admin(self._claims(auth.USERS), self.write))
 
     @property
     def machine(self) -> Machine:
         """The machine with the scope for texts; raises Unauthorized, Unavailable, Invalid."""
         context = cast("Any", self.request.lambda_context)
         busy_until = math.ceil(time.time() + context.get_remaining_time_in_millis() / 1000)
-        return self._without_parameters(auth.machine(self._claims, self.write, busy_until))
+        return self._without_parameters(auth.machine(self._claims(auth.MACHINES), self.write, busy_until))
 
     @property
     def username(self) -> str:
@@ -71,9 +73,9 @@ class Call(threading.local):
         if auth.behind_the_gateway(context):
             name = auth.authorizer(context).get("username")
         else:
-            name = auth.username(auth.verified(self._header("authorization") or ""))
+            name = auth.username(auth.verified(self._header("authorization") or "", auth.ANY_USER))
         if name is None:
-            raise Unauthorized
+            raise Unauthorized(auth.ANY_USER)
         return self._without_parameters(str(name))
 
     def body(self, wanted: type[Checked]) -> Checked:
@@ -96,7 +98,7 @@ class Call(threading.local):
     def if_match(self) -> frozenset[int] | None:
         """The versions that the caller has in mind, None for any; raises Malformed."""
         header = self._header("if-match")
-        return None if header is None else etags.strong(header)
+        return None if header is None else etags.versions(header)
 
     @property
     def key(self) -> Key | None:
@@ -109,7 +111,7 @@ class Call(threading.local):
         header = self._header("if-none-match")
         if header is None:
             return False
-        versions = etags.weak(header)
+        versions = etags.versions(header)
         return versions is None or task.version in versions
 
     @property
@@ -120,9 +122,8 @@ class Call(threading.local):
             raise IdempotencyKeyRequired
         return key
 
-    @property
-    def _claims(self) -> Mapping[str, Any]:
-        return auth.claims(self.request.context, self._header("authorization") or "")
+    def _claims(self, wanted: str) -> Mapping[str, Any]:
+        return auth.claims(self.request.context, self._header("authorization") or "", wanted)
 
     def _without_parameters(self, who: Who) -> Who:
         """Return who is calling, which is settled before a query string is refused; raises Invalid."""
@@ -136,22 +137,37 @@ class Call(threading.local):
 
     @cached_property
     def _json(self) -> object:
-        raw = cast("bytes", self.request.raw_body)
+        try:
+            raw = cast("bytes", self.request.raw_body)
+        except ValueError as error:
+            message = "The body is not Base64, though the event says so."
+            raise Malformed(message) from error
         if len(raw) > _LARGEST_BODY:
             message = f"A body has at most {_LARGEST_BODY} bytes."
             raise BodyTooLarge(message)
-        media_type = (self._header("content-type") or "application/json").partition(";")[0].strip().lower()
+        content_type = self._header("content-type") or "application/json"
+        media_type = content_type.partition(";")[0].strip().lower()
         known = ["application/json"] + ["application/merge-patch+json"] * (self.request.method == "PATCH")
         if raw and media_type not in known:
             message = f"Send the body as {' or '.join(known)}."
             raise UnsupportedMediaType(message)
+        if raw and any(
+            name.lower() == "charset" and not _UTF_8.fullmatch(value) for name, value in _PARAMETER.findall(content_type)
+        ):
+            message = "Send the body in UTF-8, and with no other charset in its Content-Type."
+            raise UnsupportedMediaType(message)
         return inputs.parse(raw)
 
     def _header(self, name: str) -> str | None:
-        """Return a header; one that was sent on several lines is the list of them (RFC 9110, section 5.3)."""
+        """Return a header without the white space around it (RFC 9110, section 5.6.3).
+
+        One that was sent on several lines is the list of them (section 5.3).
+        """
         several = self.request.to_original_event().get("multiValueHeaders") or {}
         lines = [line for key, lines in several.items() if key.lower() == name for line in lines]
-        return ", ".join(lines) if lines else self.request.headers.get(name)
+        if not lines and name in self.request.headers:
+            lines = [self.request.headers[name]]
+        return ", ".join(line.strip(" \t") for line in lines) if lines else None
 
 
 call = Call()

@@ -4,6 +4,7 @@ import os
 from typing import Annotated, Literal
 
 import msgspec
+import phonenumbers
 from msgspec import Meta
 
 
@@ -13,7 +14,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
     table_name: Annotated[str, Meta(min_length=3, max_length=255)]
     """The DynamoDB table."""
     user_pool_arn: Annotated[
-        str, Meta(pattern=r"^arn:aws(-us-gov)?:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/[A-Za-z0-9_-]+$")
+        str, Meta(pattern=r"^arn:aws(-us-gov|-cn|-eusc)?:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/[A-Za-z0-9_-]+$")
     ]
     """The Cognito user pool; its ARN also tells the region and the issuer of the tokens."""
     web_client_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+$")]
@@ -32,11 +33,23 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
     """The limits; a text of several parts counts so often towards the last one."""
     sms_max_parts: Annotated[int, Meta(ge=1, le=10)]
     """How many parts one text may take."""
-    sms_sender_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]{0,11}$")]
-    """Who a text is from, where the country allows that; may be empty."""
+    sms_sender_id: Annotated[str, Meta(pattern=r"^((?=[0-9]*[A-Za-z])[A-Za-z0-9]{1,11})?(?![\s\S])")]
+    """Who an SMS message is from, where the country allows that: 1 to 11 letters and digits, at least one of them a letter.
+
+    May be empty. The rule is that of the attribute DefaultSenderID (SNS API Reference, SetSMSAttributes).
+    """
     sms_type: Literal["Transactional", "Promotional"]
     sms_max_price: Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?$")]
     """The most that one text may cost, in US dollars."""
+
+    def __post_init__(self) -> None:
+        """Refuse countries that no number can be of, such as UK, where GB is meant; raises ValueError."""
+        unknown = set(filter(None, self.sms_countries.split(","))) - phonenumbers.SUPPORTED_REGIONS
+        if unknown:
+            message = (
+                f"SMS_COUNTRIES has {', '.join(sorted(unknown))}, which no phone number belongs to (ISO 3166-1 alpha-2)"
+            )
+            raise ValueError(message)
 
     @property
     def region(self) -> str:
@@ -49,9 +62,13 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
         return self.user_pool_arn.rpartition("/")[2]
 
     @property
-    def issuer(self) -> str:
-        """The `iss` of the pool's tokens (Amazon Cognito Developer Guide, "Verifying JSON web tokens")."""
-        return f"https://cognito-idp.{self.region}.amazonaws.com/{self.user_pool_id}"
+    def issuers(self) -> tuple[str, str]:
+        """What the `iss` of the pool's tokens may be: the original issuer, or the updated one where the pool is set to that.
+
+        Amazon Cognito Developer Guide, "Verifying JSON web tokens" and "Multi-Region replication".
+        """
+        path = f"{self.region}.amazonaws.com/{self.user_pool_id}"
+        return f"https://cognito-idp.{path}", f"https://issuer-cognito-idp.{path}"
 
 
 def read() -> Settings:

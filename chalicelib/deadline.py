@@ -1,7 +1,9 @@
 """No request outlives its deadline, whatever hangs or drips behind it."""
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import TypeVar
@@ -9,6 +11,15 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 _AGAIN = 0.25  # seconds; Python ignores what is raised while it collects garbage, a bell like anything else
+
+
+class _Running(threading.local):
+    """What this thread is doing under a deadline: when its time is up, by the monotonic clock."""
+
+    ends = math.inf
+
+
+_running = _Running()
 
 
 class DeadlineReached(BaseException):
@@ -24,6 +35,7 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
     Lambda calls the handler in the main thread, the only one that a signal interrupts; any other thread is left alone. No
     context manager: a bell that rings while one is being left would leave it never, and ring in the next request.
     """
+    _running.ends = time.monotonic() + seconds
     if threading.current_thread() is not threading.main_thread():
         return work()
     armed = True
@@ -39,3 +51,8 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
     finally:
         armed = False  # first, so that a bell that rings in the next line finds nobody
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def seconds_left() -> float:
+    """Return how much time the work that this thread does has left; infinity where it has no deadline."""
+    return _running.ends - time.monotonic()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_args
 
@@ -9,10 +10,13 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from chalicelib.problems import Invalid, Malformed
+from chalicelib.values import with_line_feeds
 
 _DEEPEST = 20
 MOST_ERRORS = 20
 _LONGEST_NAME = 64
+_LONGEST_INTEGER = len(str(-(2**63)))
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # what looks like the name of a member is told, and nothing else
 
 Checked = TypeVar("Checked", bound=Struct)
 
@@ -22,19 +26,28 @@ def parse(raw: bytes) -> object:
 
     Refused beyond what json refuses: what parsers are known to read differently (RFC 8259, sections 4, 6 and 9).
     """
-    if not raw.strip():
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        message = f"The body is not UTF-8: see byte {error.start + 1}."
+        raise Malformed(message) from error
+    text = text.removeprefix("\ufeff")  # which editors put there, and which may be ignored (RFC 8259, section 8.1)
+    if not text.strip():
         message = "The request needs a JSON object as its body."
         raise Malformed(message)
+    too_deep = f"The body is nested deeper than {_DEEPEST} levels."
     try:
         value = json.loads(
-            raw.decode(), object_pairs_hook=_members, parse_int=_integer, parse_float=_number, parse_constant=_number
+            text, object_pairs_hook=_members, parse_int=_integer, parse_float=_number, parse_constant=_constant
         )
-    except (ValueError, RecursionError) as error:
-        message = "The body must be one JSON value in UTF-8: no duplicate members, NaN, infinities or integers past 64 bits."
+    except json.JSONDecodeError as error:
+        what = "goes on after its JSON value" if error.msg == "Extra data" else "is not JSON"
+        message = f"The body {what}: see line {error.lineno}, column {error.colno}."
         raise Malformed(message) from error
+    except RecursionError as error:
+        raise Malformed(too_deep) from error
     if _depth_exceeds(_DEEPEST, [value]):
-        message = f"The body must not be nested deeper than {_DEEPEST} levels."
-        raise Malformed(message)
+        raise Malformed(too_deep)
     return value
 
 
@@ -53,7 +66,8 @@ def checked(values: Mapping[str, object], wanted: type[Checked], place: str) -> 
             )
             continue
         try:
-            good[name] = msgspec.convert(value, fields[name].type, dec_hook=_custom)
+            plain = with_line_feeds(value) if isinstance(value, str) else value
+            good[name] = msgspec.convert(plain, fields[name].type, dec_hook=_custom)
         except (msgspec.ValidationError, UnicodeError):  # a lone surrogate, where one of several words is looked for
             bad.append(error(place, name, f"must be {_rule(fields[name].type)}"))
     bad += [error(place, name, "is required") for name, field in fields.items() if field.required and name not in values]
@@ -69,24 +83,34 @@ def error(place: str, name: str, detail: str) -> dict[str, str]:
 
 
 def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError
+    members: dict[str, object] = {}
+    for name, value in pairs:
+        if name in members:
+            told = f"The member {name}" if _NAME.fullmatch(name) else "A member"
+            message = f"{told} is there twice."
+            raise Malformed(message)
+        members[name] = value
     return members
 
 
 def _integer(digits: str) -> int:
-    number = int(digits)
-    if not -(2**63) <= number < 2**64:
-        raise ValueError
-    return number
+    if len(digits) > _LONGEST_INTEGER or not -(2**63) <= int(digits) < 2**64:
+        message = "An integer does not fit in 64 bits."
+        raise Malformed(message)
+    return int(digits)
 
 
 def _number(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError
+        message = "A number is too large."
+        raise Malformed(message)
     return number
+
+
+def _constant(_text: str) -> float:
+    message = "NaN and infinities are not JSON."
+    raise Malformed(message)
 
 
 def _depth_exceeds(limit: int, level: Iterable[object]) -> bool:

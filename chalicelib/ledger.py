@@ -3,7 +3,6 @@
 A record is written in one transaction with what it stands for, and leaves when it expires.
 """
 
-import random
 import time
 from typing import Any, cast
 
@@ -19,7 +18,8 @@ from chalicelib.problems import Conflict, Problem, Unavailable
 from chalicelib.task import Task
 
 _LOOKED_AT = {"None", "ConditionalCheckFailed"}  # any other reason may hide that the first of the items is there
-_PAUSES = (0.05, 0.1, 0.2, 0.4)  # seconds before a transaction that met another is tried again
+_PUBLISH = 4.0  # seconds that must be left to publish an SMS message after its reservation: as long as SNS is waited for
+_PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}  # reasons that another attempt cures
 
 
 class Counter(Struct, frozen=True):
@@ -56,7 +56,8 @@ def reserve(machine: Machine, key: Key, counters: list[Counter], now: int) -> di
     Raises the problem of the first counter that would exceed its limit, Conflict, Unavailable; then nothing is counted.
     """
     record = rows.record(machine, "sms", key, now, busy_until=str(machine.busy_until))
-    return _once(record, [(_counted(counter, 1), counter.exceeded) for counter in counters], machine.write, now)
+    others = [(_counted(counter, 1), counter.exceeded) for counter in counters]
+    return _once(record, others, machine.write, now, spare=_PUBLISH)
 
 
 def recorded(machine: Machine, key: Key, now: int) -> dict[str, str] | None:
@@ -101,7 +102,7 @@ def release(machine: Machine, key: Key, counters: list[Counter]) -> None:
 
 
 def _once(
-    record: dict[str, Any], others: list[tuple[dict[str, Any], Problem]], write: str, now: int
+    record: dict[str, Any], others: list[tuple[dict[str, Any], Problem]], write: str, now: int, spare: float = aws.ATTEMPT
 ) -> dict[str, str] | None:
     """Write a record with what belongs to it, unless there is one already that has not expired: return that.
 
@@ -115,7 +116,7 @@ def _once(
         "ExpressionAttributeValues": {":now": {"N": str(now)}},
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
-    reasons = _transact([{"Put": first}, *(item for item, _ in others)])
+    reasons = _transact([{"Put": first}, *(item for item, _ in others)], spare)
     if reasons is None:
         return None
     earlier = reasons[0].get("Item")
@@ -127,12 +128,16 @@ def _once(
     raise Unavailable
 
 
-def _transact(items: list[Any]) -> list[Any] | None:
+def _transact(items: list[Any], spare: float = aws.ATTEMPT) -> list[Any] | None:
     """Write all the items or none; return None, or the reasons for which a condition refused them.
 
-    Raises Conflict where one that puts a record keeps meeting other transactions, Unavailable where a counter does.
+    A transaction that met another, or for which there was no capacity, is tried again until `spare` seconds before the
+    deadline.
+
+    Raises Conflict where one that puts a record keeps meeting other transactions, or where the partition is full, and
+    Unavailable where a counter keeps meeting others, or the capacity is missing.
     """
-    pauses = iter(_PAUSES)
+    pauses = aws.pauses(spare)
     while True:
         try:
             with aws.outcomes():
@@ -142,11 +147,13 @@ def _transact(items: list[Any]) -> list[Any] | None:
             codes = [reason.get("Code") for reason in reasons]
             if "ConditionalCheckFailed" in codes and codes[0] in _LOOKED_AT:
                 return reasons
-            met = [item for item, code in zip(items, codes, strict=False) if code == "TransactionConflict"]
-            pause = next(pauses, None)
-            if not met or pause is None:
+            if "ItemCollectionSizeLimitExceeded" in codes:
+                raise aws.full() from error
+            pause = next(pauses, None) if _PASSING.intersection(codes) else None
+            if pause is None:
+                met = [item for item, code in zip(items, codes, strict=False) if code == "TransactionConflict"]
                 raise (Conflict if any("Put" in item for item in met) else Unavailable) from error
-            time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads the callers, guards nothing
+            time.sleep(pause)
         else:
             return None
 

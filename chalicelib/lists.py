@@ -11,6 +11,17 @@ from chalicelib.task import Instant, Status, Task
 Kind = TypeVar("Kind", bound="Task")
 
 
+class Bound(Instant):
+    """An instant in a query string, where a `+` that was not escaped has become a blank."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read an instant, in which a `+` stands before its offset alone, and a blank nowhere. Raises ValueError."""
+        return super().parse(str(text).replace(" ", "+"))
+
+
 class Limit(int):
     """How many items a page has."""
 
@@ -46,9 +57,9 @@ class TaskQuery(Struct, frozen=True):
 
     status: Status | None = None
     due_after: Annotated[
-        Instant | None, _told("Those due then or later; a fraction of a second is cut off. Needs a status.")
+        Bound | None, _told("Those due then or later; a fraction of a second is cut off. Needs a status.")
     ] = None
-    due_before: Annotated[Instant | None, _told("Those due earlier; a fraction of a second is cut off. Needs a status.")] = (
+    due_before: Annotated[Bound | None, _told("Those due earlier; a fraction of a second is cut off. Needs a status.")] = (
         None
     )
     limit: Limit = Limit(25)

@@ -13,10 +13,20 @@ from botocore.exceptions import ClientError
 from chalice import Response
 from chalice.app import Request
 
-from chalicelib import aws
+from chalicelib import aws, web
 from chalicelib.call import call
 from chalicelib.deadline import DeadlineReached, Result, within
-from chalicelib.problems import Internal, MethodNotAllowed, Problem, Unavailable, UnsupportedMediaType
+from chalicelib.problems import (
+    Forbidden,
+    Internal,
+    Malformed,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+)
 from chalicelib.web import CORS
 
 LONGEST = 8.0  # seconds; clients and the gateway give up later
@@ -34,9 +44,11 @@ def answer(request: Request | None, get_response: Next) -> Response:
     cause: BaseException | None = None
     try:
         response = within(_seconds_left(request.lambda_context), lambda: get_response(request))
-        if call.failure or not isinstance(response.body, str):  # ours are text: this is what Chalice makes of an error
+        if call.failure or (response.status_code >= Malformed.status and not isinstance(response.body, str)):
             cause = call.failure
-            response = _ours(response).response(call.id)
+            response = _ours(response).response(call.id)  # this is what Chalice makes of an error
+        else:
+            response = web.written(response)
     except Problem as problem:
         cause = problem
         response = problem.response(call.id)
@@ -79,11 +91,14 @@ def _seconds_left(context: Any) -> float:
 
 
 def _ours(response: Response) -> Problem:
+    """Return the problem of the status of an error of Chalice, whose text is not shown."""
     if response.status_code == MethodNotAllowed.status:
-        return MethodNotAllowed(str(response.headers["Allow"]))
+        allow = str(response.headers["Allow"])  # nothing, where no route has this path
+        return MethodNotAllowed(allow) if allow else NotFound()
     if response.status_code == UnsupportedMediaType.status:
         return UnsupportedMediaType()
-    return Internal()
+    ours = (Malformed(), Unauthorized("a token that this route takes"), Forbidden(), NotFound())
+    return next((problem for problem in ours if problem.status == response.status_code), Internal())
 
 
 def _log(request: Request, response: Response, seconds: float, cause: BaseException | None) -> None:

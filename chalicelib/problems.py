@@ -81,11 +81,10 @@ class Unauthorized(Problem):
 
     status, slug, title = 401, "unauthorized", "Sign in first"
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: str, wrong: str = "") -> None:
+        """Take which token the route takes, and what is wrong with the one that was sent, if that is known."""
         # RFC 9110, section 11.6.1: a 401 names the scheme that would do.
-        super().__init__(
-            "Send a valid, unexpired token in the Authorization header.", headers={"WWW-Authenticate": "Bearer"}
-        )
+        super().__init__(f"Send {wanted}.{wrong and ' ' + wrong}", headers={"WWW-Authenticate": "Bearer"})
 
 
 class Forbidden(Problem):
@@ -110,12 +109,14 @@ class MethodNotAllowed(Problem):
 
 
 class Conflict(Problem):
-    """A call with the same idempotency key is still running."""
+    """The request cannot be carried out in the state that things are in; `detail` says what to do first."""
 
-    status, slug, title = 409, "conflict", "The same call is still running"
+    status, slug, title = 409, "conflict", "The request does not fit the current state"
 
-    def __init__(self) -> None:
-        super().__init__("Send it again in a moment, with the same key.")
+    def __init__(
+        self, detail: str = "The same call is still running. Send it again in a moment, with the same key."
+    ) -> None:
+        super().__init__(detail)
 
 
 class VersionMismatch(Problem):
@@ -180,7 +181,8 @@ class Unavailable(Problem):
 
     status, slug, title = 503, "unavailable", "The service is not available just now"
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: int = 1) -> None:
         super().__init__(
-            "Try again in a moment. When creating, send the same Idempotency-Key again.", headers={"Retry-After": "1"}
+            "Try again when Retry-After is over. When creating, send the same Idempotency-Key again.",
+            headers={"Retry-After": str(seconds)},
         )

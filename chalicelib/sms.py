@@ -26,7 +26,7 @@ from chalicelib.deadline import DeadlineReached
 from chalicelib.idempotency import Key
 from chalicelib.ledger import Counter
 from chalicelib.problems import Conflict, Internal, Invalid, KeyReused, Problem, TooManyRequests, Unavailable
-from chalicelib.text import Receipt, Text, country, parts
+from chalicelib.text import Receipt, Text, country, is_barred, parts
 
 _REFUSED = 4  # the hundreds of the status
 _NEVER_LEFT = (EndpointConnectionError, ConnectTimeoutError, NoCredentialsError, CredentialRetrievalError)
@@ -60,7 +60,7 @@ def send(machine: Machine, key: Key, text: Text) -> tuple[Receipt, bool]:
         return _UNKNOWN, False  # which is what the reservation tells when this call is over
     try:
         ledger.settle(machine, key, message_id or "")
-    except (Unavailable, DeadlineReached):
+    except (Conflict, Unavailable, DeadlineReached):
         return _UNKNOWN, False  # what cannot be told again tomorrow is not told today
     return _receipt(message_id), False
 
@@ -70,6 +70,9 @@ def _checked(text: Text) -> int:
     size = parts(text.message)
     if country(text.to) not in settings.sms_countries.split(","):
         errors.append({"pointer": "/to", "detail": "must be a number of a country that is served here"})
+    elif is_barred(text.to):
+        kinds = "a premium rate, shared cost, toll-free, pager, voice mail or universal access number"
+        errors.append({"pointer": "/to", "detail": f"must not be {kinds}"})
     if size > settings.sms_max_parts:
         errors.append({"pointer": "/message", "detail": f"must fit in {settings.sms_max_parts} parts; this takes {size}"})
     if errors:
@@ -123,7 +126,9 @@ def _published(text: Text) -> str | None:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] // 100 != _REFUSED or not aws.code(error):
             return None
         if aws.code(error) in {"InvalidParameter", "InvalidParameterValue"}:
-            raise Invalid([{"pointer": "/to", "detail": "is refused by Amazon SNS"}]) from error
+            # Its code is the same for a setting of the stage (SNS API Reference, Publish), and its text is not documented.
+            detail = "is refused by Amazon SNS, or else the stage's sender id or maximum price is"
+            raise Invalid([{"pointer": "/to", "detail": detail}]) from error
         raise Unavailable from error
     except Exception:  # noqa: BLE001 - the answer was lost or garbled: a parser may raise anything over it
         return None

@@ -18,7 +18,7 @@ from chalicelib.task import Task, is_task_id
 
 
 def create(caller: Caller, task: Task) -> None:
-    """Write a new task; raises Unavailable."""
+    """Write a new task; raises Conflict, Unavailable."""
     item = rows.row(caller, task)
     try:
         with aws.outcomes():
@@ -27,11 +27,15 @@ def create(caller: Caller, task: Task) -> None:
                     TableName=settings.table_name,
                     Item=item,
                     ConditionExpression="attribute_not_exists(PK)",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
                     ReturnConsumedCapacity="TOTAL",
                 )
             )
     except ClientError as error:
-        if not aws.retried(error):  # the id is new: only an earlier attempt of this very call can have written it
+        row: Any = error.response.get("Item", {})
+        delivered_twice = row.get("write", {}).get("S") == caller.write  # by the network, which no SDK counts
+        # The id is new: after a retry, only an earlier attempt of this very call can have written it.
+        if not (delivered_twice or aws.retried(error)):
             raise Unavailable from error
 
 

@@ -8,12 +8,14 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from chalicelib.values import BLANK, VISIBLE
+
 # Neither control characters nor lone surrogates; `$` would let a last line feed pass. What the API's document shows says the
 # same in the words that regular expressions of all languages share (JSON Schema, "Regular Expressions").
-_LINE = r"^(?=[\s\ufeff]*[^\s\ufeff])[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])"
+_LINE = rf"^{VISIBLE}[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])"
 _LINES = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])"
 _RFC_3339 = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]((?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-5][0-9])"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]((?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?([Zz]|[+-][0-9]{2}:?[0-5][0-9])"
 )
 _CANONICAL_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -26,7 +28,10 @@ class Instant(str):
 
     @classmethod
     def parse(cls, text: object) -> Self:
-        """Read RFC 3339, section 5.6; a fraction of a second is cut off. Raises ValueError for anything else."""
+        """Read RFC 3339, section 5.6; a fraction of a second is cut off. Raises ValueError for anything else.
+
+        An offset may lack its colon, as the Python client of openapi-generator writes it.
+        """
         match = isinstance(text, str) and _RFC_3339.fullmatch(text)
         if not match:
             raise ValueError(cls.rule)
@@ -44,8 +49,8 @@ Title = Annotated[
         min_length=1,
         max_length=200,
         pattern=_LINE,
-        extra_json_schema={"x-pattern": r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"},
-        description="text of 1 to 200 characters, not only white space, without control characters",
+        extra_json_schema={"x-pattern": rf"^[^\x00-\x1f\x7f-\x9f]*[^{BLANK}][^\x00-\x1f\x7f-\x9f]*$"},
+        description="text of 1 to 200 characters, one of them visible, without control characters",
     ),
 ]
 Description = Annotated[
@@ -53,8 +58,9 @@ Description = Annotated[
     Meta(
         max_length=4000,
         pattern=_LINES,
-        extra_json_schema={"x-pattern": r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"},
-        description="text of at most 4000 characters, without control characters other than line feed and tab",
+        extra_json_schema={"x-pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"},
+        description="text of at most 4000 characters, without control characters other than tab and line ends, which are"
+        " kept as line feeds",
     ),
 ]
 Status = Annotated[Literal["pending", "in_progress", "done"], Meta(description="one of pending, in_progress and done")]
@@ -81,11 +87,11 @@ class Task(Struct, frozen=True):
 
 
 class NewTask(Struct, frozen=True):
-    """What a caller may say of a new task."""
+    """What a caller may say of a new task; null for what need not be there means its default."""
 
     title: Title
-    description: Description = ""
-    status: Status = "pending"
+    description: Description | None = ""
+    status: Status | None = "pending"
     due_at: Instant | None = None
 
 

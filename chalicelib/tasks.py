@@ -31,7 +31,7 @@ def read(caller: Caller, task_id: str) -> Task:
 
 
 def change(caller: Caller, task_id: str, changes: TaskChanges, versions: frozenset[int] | None) -> Task:
-    """Apply the members that are set and return the task; raises NotFound, VersionMismatch.
+    """Apply the members that are set and return the task; raises NotFound, VersionMismatch, Conflict.
 
     `versions` are those that the caller has in mind, None for whichever it is.
     """
@@ -87,4 +87,5 @@ def _known(task_id: str) -> str:
 
 def _first_version(new: NewTask, task_id: str, created_at: str) -> Task:
     due_at = None if new.due_at is None else str(new.due_at)
-    return Task(task_id, new.title, new.description, new.status, due_at, created_at, created_at, version=1)
+    description, status = new.description or "", new.status or "pending"
+    return Task(task_id, new.title, description, status, due_at, created_at, created_at, version=1)

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import phonenumbers
 from msgspec import Meta, Struct
 
+from chalicelib.values import BLANK, VISIBLE
+
 # The default alphabet of GSM 7 bit, and the characters that take an escape before them (3GPP TS 23.038, section 6.2.1).
 _GSM = frozenset(
     "@£$¥èéùìòÇ\nØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -12,23 +14,28 @@ _GSM = frozenset(
 )
 _GSM_ESCAPED = frozenset("^{}\\[~]|€")
 
-_CTL = r"\x00-\x09\x0b-\x1f\x7f-\x9f"
+_KIND = phonenumbers.PhoneNumberType
+_BARRED = {_KIND.PREMIUM_RATE, _KIND.SHARED_COST, _KIND.TOLL_FREE, _KIND.PAGER, _KIND.VOICEMAIL, _KIND.UAN}
+
+_CTL = r"\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f"
 Number = Annotated[
     str,
     Meta(
         pattern=r"^\+[1-9][0-9]{6,14}(?![\s\S])",
         extra_json_schema={"x-pattern": r"^\+[1-9][0-9]{6,14}$"},
-        description="one phone number in E.164 form, such as +12025550100, of a country that is served here",
+        description="one phone number in E.164 form, such as +12025550100, of a country that is served here, and no premium"
+        " rate, shared cost, toll-free, pager, voice mail or universal access number",
     ),
 ]
 Message = Annotated[
     str,
     Meta(
         max_length=1600,  # what Amazon SNS takes
-        pattern=r"^(?=[\s\ufeff]*[^\s\ufeff])[^\u0000-\u0009\u000b-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])",
-        extra_json_schema={"x-pattern": f"^[^{_CTL}]*[^\\s{_CTL}][^{_CTL}]*$"},
+        pattern=rf"^{VISIBLE}[^\u0000-\u0009\u000b-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])",
+        extra_json_schema={"x-pattern": f"^[^{_CTL}]*[^{BLANK}][^{_CTL}]*$"},
         description="text of at most 1600 characters and 4 parts, or what the stage allows (160 characters alone or 153 in"
-        " each part, 70 or 67 beyond GSM-7), not only white space, without control characters other than line feed",
+        " each part, 70 or 67 beyond GSM-7), one of them visible, without control characters other than line ends, which"
+        " are sent as line feeds",
     ),
 ]
 
@@ -63,6 +70,14 @@ def country(number: str) -> str | None:
         return None
     region: str | None = phonenumbers.region_code_for_number(parsed)
     return region
+
+
+def is_barred(number: str) -> bool:
+    """Tell whether a number costs its callers more than a call, or receives no message, by its numbering plan.
+
+    A number that `country` knows; any other is of no kind.
+    """
+    return phonenumbers.number_type(phonenumbers.parse(number)) in _BARRED
 
 
 def parts(message: str) -> int:

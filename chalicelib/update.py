@@ -5,7 +5,8 @@ made on an assumption; where that is wrong, the refusal brings the row, and the 
 
 Each write leaves the id of its request in `write`, so that a retry inside the SDK which meets its own earlier success can
 tell. It could also meet another's write on top of its own: so a write names the one version that it goes on, or demands
-that nothing has touched the row since the call began; and `updated_at` never goes back.
+that nothing has touched the row since the call began; and `updated_at` never goes back. The network can deliver a write
+again without a retry that anybody knows of: so a write also keeps the id of the one before it, in `write_before`.
 """
 
 from typing import Any
@@ -41,7 +42,7 @@ class _Assumed(Struct, frozen=True):
 
 
 def change(caller: Caller, task_id: str, changes: TaskChanges, versions: frozenset[int] | None, now_ns: int) -> Task:
-    """Change the members that are set and return the task; raises NotFound, VersionMismatch, Unavailable.
+    """Change the members that are set and return the task; raises NotFound, VersionMismatch, Conflict, Unavailable.
 
     `versions` are those that the caller has in mind, None for any.
     """
@@ -73,6 +74,8 @@ def change(caller: Caller, task_id: str, changes: TaskChanges, versions: frozens
         task = rows.task(row)
         if row["write"]["S"] == caller.write:
             return task  # written by an earlier attempt, whose answer was lost
+        if row.get("write_before", {}).get("S") == caller.write:
+            raise Unavailable  # written by an earlier delivery, and another call on top of it
         if retried and not assumed.untouched(task):
             raise Unavailable  # an earlier attempt may have written, and another call on top of it
         if versions is not None and task.version not in versions:
@@ -101,8 +104,9 @@ def _update(task_id: str, changes: TaskChanges, assumed: _Assumed, write: str) -
     new |= {"updated_at": assumed.updated_at, "write": write}
     values |= {f":{name}": {"S": value} for name, value in new.items()}
     return {
-        "UpdateExpression": "SET #version = #version + :one, " + ", ".join(f"#{name} = :{name}" for name in new),
+        "UpdateExpression": "SET #version = #version + :one, #write_before = #write, "
+        + ", ".join(f"#{name} = :{name}" for name in new),
         "ConditionExpression": " AND ".join(conditions),
-        "ExpressionAttributeNames": {f"#{name}": name for name in {*new, "version"} | {guessed} - {""}},
+        "ExpressionAttributeNames": {f"#{name}": name for name in {*new, "version", "write_before"} | {guessed} - {""}},
         "ExpressionAttributeValues": values,
     }

@@ -77,7 +77,7 @@ def accepted(receipt: Receipt, *, replayed: bool) -> Response:
 def admitted(token: str) -> AuthResponse:
     """Return what an authorizer of ours tells the gateway of a token; raises Exception, Unavailable."""
     try:
-        username = auth.username(auth.verified(token))
+        username = auth.username(auth.verified(token, auth.ANY_USER))
     except Unauthorized as error:
         message = "Unauthorized"  # the text that API Gateway answers with 401, where any other becomes 500
         raise Exception(message) from error  # noqa: TRY002
@@ -114,6 +114,23 @@ def reference() -> Response:
 def done() -> Response:
     """Return 204."""
     return Response("", {}, 204)
+
+
+def written(response: Response) -> Response:
+    """Return a response with its body as text and with its type: what is no text becomes JSON, as Chalice has it.
+
+    Raises TypeError and UnicodeEncodeError for what JSON cannot hold, where Chalice would fail after every middleware.
+    """
+    media_type = "text/plain; charset=utf-8"
+    if isinstance(response.body, bytes):
+        message = "A body is text, or becomes JSON"
+        raise TypeError(message)
+    if not isinstance(response.body, str):
+        media_type = "application/json"
+        response.body = msgspec.json.encode(response.body).decode()
+    if response.body and "content-type" not in {name.lower() for name in response.headers}:
+        response.headers["Content-Type"] = media_type
+    return response
 
 
 def _shipped(name: str) -> str:

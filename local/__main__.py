@@ -4,11 +4,13 @@ import argparse
 import os
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
 _COMMANDS = {
     "run": "serve the API on this machine, and start or join an AWS there",
+    "stop": "end all that `run` and `chalice local` serve from this folder",
     "env": 'print the settings of what is running, for: eval "$(python -m local env)"',
     "signup": "sign up a user of the local pool and print the password",
     "token": "sign a user in and print the ID token",
@@ -36,33 +38,35 @@ def main() -> int:
             command.add_argument("argument", metavar=_ARGUMENTS[name])
     run = commands.choices["run"]
     run.add_argument("--host", default="127.0.0.1")
-    run.add_argument("--port", default=os.environ.get("PORT", "8000"))
+    run.add_argument("--port", default=os.environ.get("PORT") or "8000")
     run.add_argument("--stage", default="local")
     run.add_argument("--no-reload", dest="reload", action="store_false")
+    run.add_argument("--end-with-parent", action="store_true", help="end when the process that has started this one ends")
     arguments = parser.parse_args()
 
-    try:
-        import boto3  # noqa: F401, PLC0415
-
-        if arguments.command == "run":
-            import ministack  # noqa: F401, PLC0415
-    except ModuleNotFoundError as missing:
+    if sys.platform == "win32":
         print(
-            f"{missing.name} is not installed for {sys.executable}. Start with `make run`, or install it here: "
-            f"{sys.executable} -m pip install --no-deps -r requirements-dev.txt",
+            "macOS, Linux or WSL is needed; on Windows, do the same in WSL (https://learn.microsoft.com/windows/wsl).",
             file=sys.stderr,
         )
         return 1
-    from local.environment import LocalError  # noqa: PLC0415 - only now is it sure that it can be imported
+    from local.environment import LocalError, missing  # noqa: PLC0415 - which Windows cannot import
 
+    for package in ("boto3", "ministack") if arguments.command == "run" else ("boto3",):
+        if not find_spec(package):
+            return _fail(missing(package))
     try:
         _do(arguments)
-    except LocalError as error:
-        print(error, file=sys.stderr)
-        if "CHALICE_WORKER" in os.environ:  # else Chalice's reloader, whose worker this is, would report success
-            os.kill(os.getppid(), signal.SIGTERM)
-        return 1
+    except (LocalError, OSError) as error:
+        return _fail(error)
     return 0
+
+
+def _fail(reason: object) -> int:
+    print(reason, file=sys.stderr)
+    if "CHALICE_WORKER" in os.environ:  # else Chalice's reloader, whose worker this is, would report success
+        os.kill(os.getppid(), signal.SIGTERM)
+    return 1
 
 
 def _do(arguments: argparse.Namespace) -> None:
@@ -70,12 +74,16 @@ def _do(arguments: argparse.Namespace) -> None:
     if command in {"generate", "package", "package-terraform", "deploy", "destroy"}:
         _on_the_way_to_aws(command, argument)
         return
-    from local import environment, machines, people, run  # noqa: PLC0415
+    from local import aws, environment, machines, people, run  # noqa: PLC0415
 
     if command == "run":
-        run.run(arguments.host, environment.port("PORT", arguments.port), arguments.stage, reload=arguments.reload)
+        port, parent = environment.port("PORT", arguments.port), os.getppid() if arguments.end_with_parent else 0
+        run.run(arguments.host, port, arguments.stage, reload=arguments.reload, parent=parent)
         return
-    variables = environment.join()
+    if command == "stop":
+        run.stop()
+        return
+    variables = aws.join()
     if command == "env":
         print(environment.shell(variables))
     elif command == "inbox":
@@ -95,6 +103,8 @@ def _on_the_way_to_aws(command: str, stage: str) -> None:
         environment.require_stage(stage)
     if command in {"deploy", "destroy"}:
         environment.require_region()
+    else:
+        environment.use_none()
     environment.describe(stage or environment.STAGE)
     from local import deploy, licences, openapi, packaging, policies, reference, template, terraform  # noqa: PLC0415 - some import the app
 

@@ -11,7 +11,7 @@ from local import refusals, stack, template
 from local.environment import LocalError, stage_config
 
 _LOGS_ROLE = "task-api-gateway-logs"
-_LOGS_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+_LOGS_POLICY = "arn:{}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 _PAUSE = 3  # seconds: API Gateway takes two gateway responses a second
 _TRIES = 20
 _SLOW_PAUSE, _SLOW_TRIES = 30, 40
@@ -38,7 +38,7 @@ def finish(api_id: str, stage: str) -> None:
     if changed:  # else what Chalice has deployed has them, and another deployment would change nothing
         _patiently(lambda: gateway.create_deployment(restApiId=api_id, stageName=stage), "TooManyRequestsException")
     identity = boto3.client("sts").get_caller_identity()["Account"]
-    log = f"arn:aws:logs:{boto3.Session().region_name}:{identity}:log-group:/aws/apigateway/{stack.name(stage)}"
+    log = f"arn:{partition()}:logs:{boto3.Session().region_name}:{identity}:log-group:/aws/apigateway/{stack.name(stage)}"
     values = {
         "/accessLogSettings/destinationArn": log,
         "/accessLogSettings/format": template.ACCESS_LOG,
@@ -62,9 +62,15 @@ def _let_it_log() -> None:
         role = iam.create_role(RoleName=_LOGS_ROLE, AssumeRolePolicyDocument=document)["Role"]
     except iam.exceptions.EntityAlreadyExistsException:
         role = iam.get_role(RoleName=_LOGS_ROLE)["Role"]
-    iam.attach_role_policy(RoleName=_LOGS_ROLE, PolicyArn=_LOGS_POLICY)
+    iam.attach_role_policy(RoleName=_LOGS_ROLE, PolicyArn=_LOGS_POLICY.format(partition()))
     change = [{"op": "replace", "path": "/cloudwatchRoleArn", "value": role["Arn"]}]
     _patiently(lambda: gateway.update_account(patchOperations=change), "BadRequestException")  # a new role takes a while
+
+
+def partition() -> str:
+    """Return the partition of the region: aws, aws-us-gov, aws-cn or aws-eusc."""
+    session = boto3.Session()
+    return str(session.get_partition_for_region(session.region_name))
 
 
 def _await_available(gateway: Any, api_id: str) -> None:

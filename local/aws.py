@@ -1,7 +1,9 @@
 """The AWS on this machine, ministack: started by the first server that needs it, shared by all, ended with the last.
 
-Each of them holds a shared lock on a file; the AWS waits until it gets that lock for itself. The system gives a lock back
-however a process ends, so that nothing is left running.
+Three locks on files, which the system gives back however a process ends:
+- aws.lock is shared by the servers; the AWS waits until it gets it for itself, and then ends;
+- alive.lock is held by the AWS for as long as it lives, and has its process id;
+- start.lock is held while a server joins or starts the AWS.
 """
 
 import fcntl
@@ -14,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from local import environment
@@ -22,40 +24,51 @@ from local.environment import HOME, HOST, ROOT, LocalError, answers
 
 _PATIENCE = 120  # seconds; a process that ends is noticed at once
 _LOG = HOME / "aws.log"
-_IN_USE = HOME / "aws.lock"
+_USED = HOME / "aws.lock"
+_ALIVE = HOME / "alive.lock"
 _STARTING = HOME / "start.lock"
 
 
 @contextmanager
-def running(prepare: Callable[[], dict[str, str]]) -> Iterator[None]:
+def running(port: int, prepare: Callable[[], dict[str, str]]) -> Iterator[None]:
     """Run the AWS for the length of a block, with the environment variables that lead there set; raises LocalError.
 
-    Where none runs, one is started, with what it was told before, and `prepare` is called to deploy what is missing; it
-    returns the settings that come out of that.
+    Where none runs, one is started behind that port, with what it was told before, and `prepare` is called to deploy what is
+    missing; it returns the settings that come out of that.
     """
     HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        with _locked(_IN_USE, fcntl.LOCK_SH):
-            with _locked(_STARTING, fcntl.LOCK_EX):
+        with locked(_USED, fcntl.LOCK_SH):
+            with locked(_STARTING, fcntl.LOCK_EX):
                 try:
-                    environment.join()
+                    join()
                 except LocalError:
-                    _start(prepare)
+                    _start(port, prepare)
             yield
     finally:
         _await_the_end()
 
 
-def is_running() -> bool:
-    """Return whether the AWS answers that this process has started or joined."""
-    port = os.environ.get("AWS_ENDPOINT_URL", "").rpartition(":")[2]
-    with socket.socket() as probe:
-        return port.isdecimal() and probe.connect_ex((HOST, int(port))) == 0
+def join() -> dict[str, str]:
+    """Return the variables that lead to the AWS that runs, once they are set here; raises LocalError if none does."""
+    variables = environment.announced() if is_alive() else {}
+    try:
+        answers(f"{variables['AWS_ENDPOINT_URL']}/_ministack/health")
+    except (OSError, ValueError, KeyError) as error:
+        message = "Nothing is running here. Start it with `make run` or `chalice local`, in another terminal."
+        raise LocalError(message) from error
+    environment.use(variables)
+    return variables
 
 
-def _start(prepare: Callable[[], dict[str, str]]) -> None:
-    port = environment.port("AWS_PORT", os.environ.get("AWS_PORT", "4566"))
-    require_free_port(port, "AWS_PORT={0} make run, or AWS_PORT={0} chalice local")
+def is_alive() -> bool:
+    """Return whether an AWS of this checkout lives."""
+    return not _is_free(_ALIVE, fcntl.LOCK_EX)
+
+
+def _start(port: int, prepare: Callable[[], dict[str, str]]) -> None:
+    _end_what_was_left()
+    require_free_port(HOST, port, "AWS_PORT={0} make run, or AWS_PORT={0} chalice local")
     variables = environment.choose(port)
     print("Starting AWS on this machine (ministack) ...", flush=True)
     with _LOG.open("ab") as log:
@@ -63,16 +76,30 @@ def _start(prepare: Callable[[], dict[str, str]]) -> None:
             [sys.executable, "-m", "local.aws", str(port)],
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
-    await_answer(process, f"http://{HOST}:{port}/_ministack/ready", f"The local AWS does not start; {_LOG} tells why.")
-    environment.announce(variables | prepare())
+    try:
+        await_answer(process, f"http://{HOST}:{port}/_ministack/ready", f"The local AWS does not start; {_LOG} tells why.")
+        environment.announce(variables | prepare())
+    except BaseException:  # also Ctrl-C: others may wait to start one of their own
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait(_PATIENCE)
+        raise
 
 
-def require_free_port(port: int, other: str) -> None:
+def _end_what_was_left() -> None:
+    """End an AWS whose start was killed before others could join it."""
+    while is_alive():
+        with suppress(ProcessLookupError, ValueError):
+            os.killpg(int(_ALIVE.read_text()), signal.SIGTERM)
+        time.sleep(0.2)
+
+
+def require_free_port(host: str, port: int, other: str) -> None:
     """Raise LocalError where somebody else listens on that port; `other` says how to choose another one, {0}."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
             message = f"Port {port} is in use. Choose another one: {other.format(port + 1)}"
             raise LocalError(message) from error
@@ -80,9 +107,8 @@ def require_free_port(port: int, other: str) -> None:
 
 def await_answer(process: "subprocess.Popen[bytes]", url: str, otherwise: str) -> None:
     """Wait until a server answers; raises LocalError when it ends or takes too long."""
-    for _ in range(_PATIENCE * 10):
-        if process.poll() is not None:
-            break
+    end = time.monotonic() + _PATIENCE
+    while process.poll() is None and time.monotonic() < end:
         try:
             answers(url)
         except OSError:
@@ -93,35 +119,34 @@ def await_answer(process: "subprocess.Popen[bytes]", url: str, otherwise: str) -
 
 
 def _await_the_end() -> None:
-    """Wait until the AWS has written what it holds and has ended, unless somebody else uses it."""
-    for _ in range(_PATIENCE * 10):
-        try:
-            with _locked(_IN_USE, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                if not is_running():
-                    return
-        except BlockingIOError:  # the AWS has the lock, or others share it
-            if _is_used():
-                return
+    """Wait until the AWS has written what it holds and has ended, unless others use it."""
+    while is_alive():
+        if not _is_free(_USED, fcntl.LOCK_EX) and _is_free(_USED, fcntl.LOCK_SH):
+            return  # others share it; the AWS itself would share with nobody
         time.sleep(0.1)
 
 
-def _is_used() -> bool:
+def _is_free(path: Path, how: int) -> bool:
+    """Return whether this process could have the lock, shared or for itself."""
     try:
-        with _locked(_IN_USE, fcntl.LOCK_SH | fcntl.LOCK_NB):
+        with locked(path, how | fcntl.LOCK_NB):
             return True
+    except FileNotFoundError:
+        return True
     except BlockingIOError:
         return False
 
 
 @contextmanager
-def _locked(path: Path, how: int) -> Iterator[None]:
-    with path.open("w") as lock:
+def locked(path: Path, how: int) -> Iterator[None]:
+    """Hold a lock on a file for the length of a block; raises BlockingIOError where it is taken and `how` has LOCK_NB."""
+    with path.open("a") as lock:
         fcntl.flock(lock, how)
         yield
 
 
 def _end_with_the_last_user() -> None:
-    with _locked(_IN_USE, fcntl.LOCK_EX):  # until this process is gone: the next one waits for what it writes
+    with locked(_USED, fcntl.LOCK_EX):  # until this process is gone: the next one waits for what it writes
         environment.leave()
         for signal_ in (signal.SIGTERM, signal.SIGKILL):
             os.killpg(0, signal_)
@@ -130,6 +155,13 @@ def _end_with_the_last_user() -> None:
 
 def main(port: str) -> None:
     """Run ministack behind that port of this machine alone; IAM and Cognito check as on AWS."""
+    with locked(_ALIVE, fcntl.LOCK_EX):
+        _ALIVE.write_text(str(os.getpid()))
+        threading.Thread(target=_end_with_the_last_user, daemon=True).start()
+        _run_ministack(port)
+
+
+def _run_ministack(port: str) -> None:
     os.environ |= {
         "BIND_HOST": HOST,
         "GATEWAY_PORT": port,
@@ -142,7 +174,6 @@ def main(port: str) -> None:
         "S3_DATA_DIR": str(HOME / "s3"),
         "LOG_LEVEL": "WARNING",
     }
-    threading.Thread(target=_end_with_the_last_user, daemon=True).start()
     del sys.argv[1:]
     runpy.run_module("ministack", run_name="__main__", alter_sys=True)
 

@@ -5,11 +5,13 @@ It is never shipped. What each command gets:
 local     is replaced by `python -m local run`, which starts or joins the AWS on this machine
 deploy    the settings that come out of the stage's stack; after it, what Chalice cannot set on the API
 package   placeholders for these settings: what is written depends on .chalice/config.json alone, never on the shell
+both      a zip of what is shipped alone, with modes of ours (local/shipping.py)
 others    placeholders as well
 """
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from chalice.cli import cli
 from chalice.config import Config
 from chalice.deploy.deployer import DeploymentReporter
 
-from local import environment
+from local import environment, shipping
 from local.environment import LocalError
 
 _DEPLOYING = {"deploy", "plan"}
@@ -30,10 +32,18 @@ def _prepare() -> None:
     command, options = _command_line()
     if command == "local":
         _run_instead(options)
+    if not find_spec("boto3"):
+        sys.exit(environment.missing("boto3"))
     stage = options.params.get("stage", environment.STAGE)
+    if command in _DEPLOYING and options.params.get("profile"):
+        os.environ["AWS_PROFILE"] = options.params["profile"]
     try:
         environment.require_stage(stage)
+        if command not in _WRITING:
+            environment.require_region()
         settings = _deployed_settings(stage) if command in _DEPLOYING else environment.placeholders()
+        if command in {"deploy", "package"}:
+            shipping.apply(Path.cwd(), stage)
     except LocalError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
@@ -42,7 +52,7 @@ def _prepare() -> None:
         _finish_after(stage)
     if command in _WRITING:
         _add_to_functions(dict.fromkeys(settings, ""))
-        environment.use({"AWS_DEFAULT_REGION": "us-east-1"})  # Chalice asks for one; a template is good for every region
+        environment.use_none()
     os.environ.update(environment.variables(stage) | settings)
 
 
@@ -51,12 +61,12 @@ def _command_line() -> tuple[str, click.Context]:
 
     Read from the arguments: Click's own context is the main thread's, and `chalice local` loads the app in another.
     """
-    group: Any = cli
+    command: Any = cli
     name, arguments = "", sys.argv[1:]
-    while isinstance(group, click.Group):  # `chalice dev plan` is a command in a group
-        position = next(index for index, argument in enumerate(arguments) if argument in group.commands)
-        name, arguments, group = arguments[position], arguments[position + 1 :], group.commands[arguments[position]]
-    return name, group.make_context(name, arguments, resilient_parsing=True)
+    while isinstance(command, click.Group):  # `chalice dev plan` is a command in a group
+        (name, *arguments) = command.make_parser(click.Context(command)).parse_args(arguments)[1]
+        command = command.commands[name]
+    return name, command.make_context(name, arguments, resilient_parsing=True)
 
 
 def _run_instead(options: click.Context) -> None:
@@ -71,7 +81,9 @@ def _run_instead(options: click.Context) -> None:
         "--stage",
         given["stage"] if chosen else environment.STAGE,
     ]
-    if not given["autoreload"]:
+    if given["autoreload"]:
+        arguments.append("--end-with-parent")  # Chalice's reloader, whose worker this is
+    else:
         arguments.append("--no-reload")
     del os.environ["AWS_CHALICE_CLI_MODE"]
     sys.stdout.flush()
@@ -84,12 +96,7 @@ def _deployed_settings(stage: str) -> dict[str, str]:
     """Return the settings that come out of the stage's stack; raises LocalError where there is none."""
     from local import stack  # noqa: PLC0415 - most commands need no AWS
 
-    environment.require_region()
-    try:
-        return stack.require(stage)
-    except (BotoCoreError, ClientError) as error:
-        message = f"The stack {stack.name(stage)} cannot be read: {error}"
-        raise LocalError(message) from error
+    return stack.require(stage)
 
 
 def _add_to_functions(variables: dict[str, str]) -> None:
@@ -107,7 +114,14 @@ def _finish_after(stage: str) -> None:
 
         (api,) = [resource for resource in deployed_values["resources"] if resource["resource_type"] == "rest_api"]
         print("Setting gateway responses, limits, logs and traces of the API, which Chalice cannot set.", flush=True)
-        apigateway.finish(api["rest_api_id"], stage)
+        try:
+            apigateway.finish(api["rest_api_id"], stage)
+        except (LocalError, BotoCoreError, ClientError) as error:
+            print(
+                f"Functions and API are deployed, but this step failed: {error} Repair it, then deploy again.",
+                file=sys.stderr,
+            )
+            sys.exit(1)
         report(self, deployed_values)
 
     DeploymentReporter.display_report = finish  # type: ignore[method-assign]

@@ -66,7 +66,7 @@ def _chalice(command: str, stage: str) -> None:
     with packaging.shipped(stage) as folder:
         shutil.copytree(_DEPLOYED, folder / ".chalice" / "deployed", dirs_exist_ok=True)
         try:
-            packaging.chalice(folder, command, "--stage", stage)
+            packaging.chalice(folder, command, stage)
         finally:
             shutil.copytree(folder / ".chalice" / "deployed", _DEPLOYED, dirs_exist_ok=True)
 

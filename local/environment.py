@@ -3,11 +3,11 @@
 import json
 import os
 import shlex
+import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +23,22 @@ class LocalError(Exception):
     """Something that a person has to know: one line, with what to do next."""
 
 
+def missing(package: str) -> str:
+    """Return what to say where a package is not installed."""
+    return (
+        f"{package} is not installed for {sys.executable}. Start with `make run`, or install it here: "
+        f"{sys.executable} -m pip install --no-deps -r requirements-dev.txt"
+    )
+
+
+def python() -> str:
+    """Return how another terminal, in the folder of this checkout, starts this Python with this LOCAL_HOME."""
+    path = Path(sys.executable)
+    home = os.environ.get("LOCAL_HOME")
+    before = f"LOCAL_HOME={shlex.quote(home)} " if home else ""
+    return before + shlex.quote(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path))
+
+
 def port(name: str, text: str) -> int:
     """Return the port that a text names, for the setting of this name; raises LocalError."""
     if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**16):
@@ -33,13 +49,14 @@ def port(name: str, text: str) -> int:
 
 def choose(aws_port: int) -> dict[str, str]:
     """Return the variables that lead boto3 to the AWS behind that port of this machine, once they are set here."""
-    direct = [HOST, "localhost", *filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy")])]
+    direct = ",".join([HOST, "localhost", *filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy")])])
     variables = {
         "AWS_ENDPOINT_URL": f"http://{HOST}:{aws_port}",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "NO_PROXY": ",".join(direct),
+        "NO_PROXY": direct,
+        "no_proxy": direct,  # urllib takes this one first
     }
     use(variables)
     return variables
@@ -58,16 +75,13 @@ def leave() -> None:
     _RUNNING.unlink(missing_ok=True)
 
 
-def join() -> dict[str, str]:
-    """Return the variables of what runs in another terminal, once they are set here; raises LocalError if nothing does."""
+def announced() -> dict[str, str]:
+    """Return the variables that a server has announced; none where none has."""
     try:
-        variables: dict[str, str] = json.loads(_RUNNING.read_text())
-        use(variables)
-        answers(f"{variables['AWS_ENDPOINT_URL']}/_ministack/health")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        message = "Nothing is running here. Start it with `make run` or `chalice local`, in another terminal."
-        raise LocalError(message) from error
-    return variables
+        found = json.loads(_RUNNING.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def stages() -> list[str]:
@@ -95,6 +109,12 @@ def placeholders() -> dict[str, str]:
     return {"TABLE_NAME": name, "USER_POOL_ARN": pool, "WEB_CLIENT_ID": name, "MACHINE_CLIENT_IDS": ""}
 
 
+def use_none() -> None:
+    """Let nothing here depend on who is signed in to AWS, nor on a file of settings: what is written is good for all."""
+    nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    use(nothing | {"AWS_DEFAULT_REGION": "us-east-1"})  # boto3 and Chalice ask for one
+
+
 def describe(stage: str) -> None:
     """Set settings with which the app can be imported, where nothing of AWS is called."""
     os.environ.update(variables(stage) | placeholders())
@@ -110,6 +130,8 @@ def require_stage(stage: str, *, on_aws: bool = True) -> None:
 
 def require_region() -> None:
     """Raise LocalError where nobody has said to which region of AWS to go."""
+    import boto3  # noqa: PLC0415 - what needs no AWS should say so itself where boto3 is missing
+
     try:
         region = boto3.Session().region_name
     except BotoCoreError as error:

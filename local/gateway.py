@@ -1,108 +1,140 @@
-"""Makes `chalice local` and Chalice's test client answer as the gateway does; importing it is enough.
+"""API Gateway on this machine: a WSGI application that makes an event of each HTTP request and calls the app with it.
 
-What Chalice's stand-in for the gateway does wrong, and what is put in its place:
-- it believes any token and drops the connection on a malformed one: the token goes to the app, which verifies it itself;
-- it answers an unknown path with a text that repeats the Authorization header: the answer is a problem, as on AWS;
-- it has a thread for each connection, which no signal interrupts: the deadline of a request is kept from outside;
-- it knows a header by its last line alone: several lines are one list;
-- it drops the connection on a length that is none, and takes a chunked body for the next request: both are refused;
-- it answers what is no HTTP with a page, and logs it: the answer is a problem, and the app's one log line is enough;
-- it sends a body with an answer that has none, and a type with nothing: such an answer is its head alone;
-- it sends head and body in two packets, 40 ms apart on a connection that is kept open: in one;
-- it lets five clients wait for a connection: a hundred.
+waitress reads the requests: connections, chunked bodies, `Expect: 100-continue`, sizes. Chalice makes the events and answers
+preflights. Where Chalice's local server differs from API Gateway in what a client sees, this is put right here:
+- a path matches as it is spelled: no trailing slash, no double slash, no parameters behind a semicolon;
+- HEAD is not found, as is an unknown path, which Chalice answers with the client's Authorization header in the body;
+- a token is left to the app, which verifies it itself, where Chalice believes any;
+- a request is cut off at its deadline from outside: it has a thread of its own, which no signal reaches.
 """
 
+import base64
 import queue
 import threading
 import uuid
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
-from chalice import local
+import waitress
+from chalice import Chalice, local
+from chalice.config import Config
+from waitress import utilities
 
 from chalicelib import middleware
-from chalicelib.problems import Malformed, NotFound, Problem, Unavailable
+from chalicelib.problems import BodyTooLarge, Malformed, NotFound, Problem, Unavailable
 
-_UNKNOWN_METHOD = 501
-_handle_request = local.LocalGateway.handle_request
-_send_with_body = local.ChaliceRequestHandler._send_http_response_with_body  # noqa: SLF001 - the seam that there is
+MAX_BODY_BYTES = 10 * 1024 * 1024
+MAX_HEADER_BYTES = 10_240
+"""Of API Gateway (API Gateway Developer Guide, "Quotas for configuring and running a REST API")."""
 
-
-def _pass_on(_self: object, _path: str, event: dict[str, Any], context: object) -> tuple[dict[str, Any], object]:
-    return event, context
-
-
-def _answer(self: local.LocalGateway, method: str, path: str, headers: dict[str, Any], body: bytes | None) -> dict[str, Any]:
-    try:
-        self.event_converter.create_lambda_event(method=method, path=path, headers={}, body=None)
-    except ValueError:
-        return _refusal(NotFound())
-    if threading.current_thread() is threading.main_thread():
-        return _handle_request(self, method, path, headers, body)
-    answers: queue.Queue[dict[str, Any]] = queue.Queue()
-    threading.Thread(target=lambda: answers.put(_handle_request(self, method, path, headers, body)), daemon=True).start()
-    try:
-        return answers.get(timeout=middleware.LONGEST)
-    except queue.Empty:
-        return _refusal(Unavailable())
+_THREADS = 64
+_WELL_KNOWN_METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
+_Answer = dict[str, Any]
 
 
-def _refusal(problem: Problem) -> dict[str, Any]:
+class Gateway(local.LocalGateway):
+    """Chalice's stand-in for API Gateway, brought closer to it."""
+
+    def __init__(self, app: Chalice, config: Config) -> None:
+        super().__init__(app, config)
+        self._authorizer = _NoAuthorizer(app)
+
+    def handle_request(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> _Answer:
+        """Return the app's response to a request, as Lambda returns it; raises nothing."""
+        spelled = path.partition("?")[0]
+        if method == "HEAD" or not self._is_known(spelled):
+            return _refusal(NotFound())
+        if method not in _WELL_KNOWN_METHODS:
+            method = "UNKNOWN"  # the app knows what is allowed, and what the client calls this one is not logged
+
+        def respond() -> _Answer:
+            answer: _Answer = super(Gateway, self).handle_request(method, path, headers, body)
+            return answer
+
+        if threading.current_thread() is threading.main_thread():  # where the app's own deadline works
+            return respond()
+        answers: queue.Queue[_Answer] = queue.Queue()
+        threading.Thread(target=lambda: answers.put(respond()), daemon=True).start()
+        try:
+            return answers.get(timeout=middleware.LONGEST)
+        except queue.Empty:
+            return _refusal(Unavailable())
+
+    def _is_known(self, path: str) -> bool:
+        if "//" in path or (path != "/" and path.endswith("/")) or any(sign in path for sign in ";#"):
+            return False
+        try:
+            self.event_converter.create_lambda_event("GET", path, {})
+        except ValueError:
+            return False
+        return True
+
+
+class _NoAuthorizer(local.LocalGatewayAuthorizer):
+    def authorize(self, _path: str, event: dict[str, Any], context: Any) -> tuple[dict[str, Any], Any]:
+        return event, context
+
+
+def serve(app: Chalice, config: Config, host: str, port: int) -> None:
+    """Serve the app over HTTP until KeyboardInterrupt or SystemExit."""
+    local.create_local_server(app, config, host, 0).server.server_close()  # which gives each thread its own current_request
+    waitress.serve(
+        _wsgi(Gateway(app, config)),
+        host=host,
+        port=port,
+        threads=_THREADS,
+        ident=None,
+        max_request_body_size=MAX_BODY_BYTES,
+        _quiet=True,
+    )
+
+
+def _wsgi(gateway: Gateway) -> Callable[..., list[bytes]]:
+    def application(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
+        target = environ["REQUEST_URI"]
+        if not target.startswith("/"):  # the absolute form, which a client sends to a proxy (RFC 9112, 3.2.2)
+            parts = urlsplit(target)
+            target = parts._replace(scheme="", netloc="").geturl() or "/"
+        headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+        if environ.get("CONTENT_TYPE"):
+            headers["content-type"] = environ["CONTENT_TYPE"]
+        sizes = len(target), sum(len(name) + len(value) for name, value in headers.items())
+        for size, status in zip(
+            sizes, (HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE), strict=True
+        ):
+            if size > MAX_HEADER_BYTES:
+                start_response(f"{status.value} {status.phrase}", [("Content-Type", "text/plain")])
+                return [status.phrase.encode()]
+        body = environ["wsgi.input"].read() or None
+        return _send(gateway.handle_request(environ["REQUEST_METHOD"], target, headers, body), environ, start_response)
+
+    return application
+
+
+def _send(answer: _Answer, environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
+    body = answer["body"] or ""
+    content = base64.b64decode(body) if answer.get("isBase64Encoded") else body if isinstance(body, bytes) else body.encode()
+    headers = [(name, str(value)) for name, value in answer["headers"].items()]
+    headers += [(name, value) for name, values in answer["multiValueHeaders"].items() for value in values]
+    start_response(f"{answer['statusCode']} {HTTPStatus(answer['statusCode']).phrase}", headers)
+    return [b"" if environ["REQUEST_METHOD"] == "HEAD" else content]
+
+
+def _refusal(problem: Problem) -> _Answer:
     request_id = str(uuid.uuid4())
     response = problem.response(request_id)
     response.headers |= middleware.headers(request_id)
     return response.to_dict()
 
 
-def _read(self: local.ChaliceRequestHandler) -> tuple[dict[str, str], bytes | None]:
-    length = int(self.headers.get("content-length", "0"))
-    body = self.rfile.read(length) if length else None
-    return {name: ", ".join(self.headers.get_all(name, [])) for name in self.headers}, body
+def _refuse(error: utilities.Error, _ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Return what waitress sends for what is no request: a problem, and nothing of what the client sent."""
+    problem = BodyTooLarge() if error.code == BodyTooLarge.status else Malformed("The request must be valid HTTP/1.1.")
+    answer = _refusal(problem)
+    status = HTTPStatus(answer["statusCode"])
+    return f"{status.value} {status.phrase}", list(answer["headers"].items()), answer["body"].encode()
 
 
-def _handle(self: local.ChaliceRequestHandler) -> None:
-    length = self.headers.get("content-length", "0")
-    if "transfer-encoding" in self.headers or not (length.isascii() and length.isdecimal()):
-        self.send_error(400)
-    else:
-        self._generic_handle()
-
-
-def _refuse(self: local.ChaliceRequestHandler, code: int, _message: str | None = None, _explain: str | None = None) -> None:
-    if code == _UNKNOWN_METHOD:
-        self.command = "UNKNOWN"  # the app knows which methods there are, and what the client calls this one is not logged
-        _handle(self)
-        self.wfile.flush()
-        return
-    self.close_connection = True
-    self.request_version = self.protocol_version
-    refusal = _refusal(Malformed("The request must be HTTP/1.1 with a Content-Length for its body."))
-    _send(self, refusal["statusCode"], refusal["headers"], refusal["body"])
-    self.wfile.flush()
-
-
-def _send(self: local.ChaliceRequestHandler, code: int, headers: dict[str, Any], body: str | bytes) -> None:
-    if body and getattr(self, "command", None) != "HEAD":
-        _send_with_body(self, code, headers, body)
-        return
-    self.send_response(code)
-    self._send_headers(headers)
-
-
-def _write_nothing(_self: object, *_: object) -> None:
-    pass
-
-
-_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
-
-for place, name, replacement in (
-    (local.LocalGatewayAuthorizer, "authorize", _pass_on),
-    (local.LocalGateway, "handle_request", _answer),
-    *((local.ChaliceRequestHandler, f"do_{method}", _handle) for method in _METHODS),
-    (local.ChaliceRequestHandler, "_parse_payload", _read),
-    (local.ChaliceRequestHandler, "_send_http_response_with_body", _send),
-    (local.ChaliceRequestHandler, "send_error", _refuse),
-    (local.ChaliceRequestHandler, "log_message", _write_nothing),
-    (local.ChaliceRequestHandler, "wbufsize", -1),
-    (local.ThreadedHTTPServer, "request_queue_size", 100),
-):
-    setattr(place, name, replacement)
+utilities.Error.to_response = _refuse

@@ -10,6 +10,7 @@ message tells people to run. A Python that is too old must be able to read this 
 
 import hashlib
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -25,8 +26,12 @@ from typing import IO, cast
 OLDEST = (3, 11)
 _QUIET = 4  # seconds without a line of ours
 PIP_INSTALL = ("-m", "pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-input")
-_ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON", "PIP_CONSTRAINT", "PIP_REQUIREMENT", "PIP_DRY_RUN")
-"""Settings of pip that would install into another place or other things than the lock names."""
+_ARE_THERE = "import importlib.metadata, sys; [importlib.metadata.version(name) for name in sys.argv[1:]]"
+_FROM_WHERE = (
+    "CACHE_DIR CERT CLIENT_CERT CONFIG_FILE DEFAULT_TIMEOUT EXTRA_INDEX_URL FIND_LINKS INDEX_URL KEYRING_PROVIDER "
+    "NO_CACHE_DIR NO_INDEX PROXY RETRIES TIMEOUT TRUSTED_HOST"
+)
+"""The settings of pip, as variables PIP_..., that say where packages come from; all others could install something else."""
 
 _CAUSES = {
     "DO NOT MATCH THE HASHES": "A package differs from the one that {lock} pins. A proxy or an index that alters "
@@ -37,9 +42,16 @@ _CAUSES = {
     "Could not find a version|No matching distribution|ConnectionError|Could not fetch|timed out|Max retries": "The package "
     "index cannot be reached, or lacks a package of {lock}. Check the network, the proxy (HTTPS_PROXY) and the index "
     "(PIP_INDEX_URL), then",
+    "PackageNotFoundError": "pip has installed into another place: its configuration (pip config list) sets target, prefix "
+    "or root. Take that out, then",
     "ensurepip": "This Python cannot make virtual environments. On Debian and Ubuntu, `apt install python3-venv`, then",
 }
 """What is printed by pip or venv, as a pattern, and what it means."""
+IS_INTEL_MAC = sys.platform == "darwin" and platform.machine() == "x86_64"  # or an Intel Python on Apple silicon
+_NO_WHEEL = (
+    "Some packages have no wheels for Intel Macs any more (cryptography since version 49). With Apple silicon, take an "
+    'arm64 Python. With Intel, take Linux: docker run -it --network host -v "$PWD:/app" -w /app python:3.12 bash. There'
+)
 _UNKNOWN_CAUSE = "The lines above say why. Repair that, then"
 
 
@@ -59,23 +71,29 @@ def is_ready(folder: Path, lock: Path) -> bool:
 
 def make(folder: Path, lock: Path) -> None:
     """Make the environment; raises InstallError. Of two that are started at once, one waits for the other."""
+    if sys.platform == "win32":
+        message = "macOS, Linux or WSL is needed. On Windows, do the same in WSL"
+        raise InstallError(message)
     if folder.is_symlink():
         message = f"{folder} is a link, and what it leads to would be emptied. Remove the link, then"
         raise InstallError(message)
-    with _alone(lock):
+    with _alone(folder) as held:
         if is_ready(folder, lock):
             return
         (folder / ".ready").unlink(missing_ok=True)
         print(f"Installing the packages of {lock} into {folder} (once, about a minute) ...", flush=True)
-        run([sys.executable, "-m", "venv", "--clear", str(folder)], lock)
-        install(folder / "bin" / "python", lock)
-        (folder / ".ready").write_text(f"{_digest(folder, lock)}\n{_python()}\n")
+        made_of = _digest(folder, lock)  # before it is read: it may change meanwhile
+        run([sys.executable, "-m", "venv", "--clear", str(folder)], lock, held)
+        install(folder / "bin" / "python", lock, held)
+        (folder / ".ready").write_text(f"{made_of}\n{_python()}\n")
 
 
-def install(python: Path, lock: Path) -> None:
+def install(python: Path, lock: Path, *held: int) -> None:
     """Install what the lock names into the environment of this interpreter, and check it; raises InstallError."""
-    run([str(python), "-I", *PIP_INSTALL, "--requirement", str(lock)], lock)
-    run([str(python), "-I", "-m", "pip", "check"], lock)
+    run([str(python), "-I", *PIP_INSTALL, "--requirement", str(lock)], lock, *held)
+    run([str(python), "-I", "-m", "pip", "check"], lock, *held)
+    everywhere = re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==[^;\n]*$", lock.read_text(), re.MULTILINE)  # not under a condition
+    run([str(python), "-I", "-c", _ARE_THERE, *everywhere], lock, *held)
 
 
 def _python() -> str:
@@ -88,25 +106,31 @@ def _digest(folder: Path, lock: Path) -> str:
 
 
 @contextmanager
-def _alone(lock: Path) -> "Iterator[None]":
+def _alone(folder: Path) -> "Iterator[int]":
+    """Hold the lock of this environment; gives its file descriptor, with which a child process holds the lock too."""
     import fcntl  # noqa: PLC0415 - not on Windows, which gets as far as the check of what is ready
 
-    with lock.open("rb+") as held:
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"Waiting for another installation of {lock} ...", flush=True)
-            fcntl.flock(held, fcntl.LOCK_EX)
-        yield
+            print(f"Waiting for another installation into {folder} ...", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock.fileno()
 
 
-def run(command: "list[str]", lock: Path) -> None:
-    """Run a command of pip or venv and show every few seconds that it goes on; raises InstallError."""
+def run(command: "list[str]", lock: Path, *held: int) -> None:
+    """Run a command of pip or venv and show every few seconds that it goes on; raises InstallError.
+
+    It holds these file descriptors as long as it lives.
+    """
     ours = {"PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1"}
-    environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE} | ours
+    kept = {f"PIP_{name}" for name in _FROM_WHERE.split()}
+    environment = {name: value for name, value in os.environ.items() if name in kept or not name.startswith("PIP_")} | ours
     process = subprocess.Popen(  # noqa: S603 - our own words
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+        command, env=environment, pass_fds=held,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
     lines: Queue[str] = Queue()
     output = cast("IO[str]", process.stdout)
 
@@ -137,6 +161,8 @@ def run(command: "list[str]", lock: Path) -> None:
         sys.stderr.write("".join(printed[-20:]))
         whole = "".join(printed)
         cause = next((cause for pattern, cause in _CAUSES.items() if re.search(pattern, whole)), _UNKNOWN_CAUSE)
+        if IS_INTEL_MAC and "No matching distribution" in whole:
+            cause = _NO_WHEEL
         raise InstallError(cause.format(lock=lock.name))
 
 
@@ -163,14 +189,15 @@ def main() -> int:
         message = "Python 3.11 or later is needed, and this is {}.{}. Name one: {} PYTHON=python3.12"
         print(message.format(sys.version_info[0], sys.version_info[1], repeat), file=sys.stderr)
         return 1
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started this process deaf to Ctrl-C
+    for signal_ in (signal.SIGINT, signal.SIGTERM):  # a shell may have started this process with Ctrl-C ignored
+        signal.signal(signal_, signal.default_int_handler)
     try:
         make(Path(folder), Path(lock))
     except InstallError as error:
         print(f"{error}: {repeat}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"{error.filename}: {error.strerror}. Repair that, then: {repeat}", file=sys.stderr)
+        print(f"{error}. Repair that, then: {repeat}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"Stopped. To start the installation anew: {repeat}", file=sys.stderr)

@@ -10,6 +10,7 @@ import inspect
 import itertools
 import json
 import re
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,6 +39,7 @@ from local.vocabulary import (
     TASK,
 )
 
+_UNDESCRIBED = "What is returned is not described."
 DOCUMENT = ROOT / "chalicelib" / "openapi.json"
 
 
@@ -79,8 +81,14 @@ def document() -> dict[str, Any]:
 
 
 def write() -> None:
-    """Write the document."""
-    DOCUMENT.write_text(json.dumps(document(), indent=1) + "\n")
+    """Write the document, and say which responses are not described in it."""
+    written = document()
+    DOCUMENT.write_text(json.dumps(written, indent=1) + "\n")
+    for path, methods in written["paths"].items():
+        for method, operation in methods.items():
+            if operation["responses"].get("200", {}).get("description") == _UNDESCRIBED:
+                told = "its view calls no function of web; describe that function under ANSWERS in local/vocabulary.py."
+                print(f"{method.upper()} {path}: the document does not say what is returned, since {told}", file=sys.stderr)
 
 
 def _operation(method: str, path: str, entry: RouteEntry) -> dict[str, Any]:
@@ -154,13 +162,16 @@ def _parameters(path: str, names: dict[str, Any]) -> list[Schema]:
 
 
 def _responses(names: dict[str, Any], *, guarded: bool) -> dict[str, Any]:
-    responses = {}
+    responses: dict[str, Any] = {}
     for name in names.keys() & ANSWERS.keys():
         status, told, shape, headers = ANSWERS[name]
         replayed = REPLAYED if names.keys() & {"call.key", "call.required_key"} else ()
         responses[str(status)] = {"description": told, "headers": _headers(*headers, *replayed)}
         if shape is not None:
             responses[str(status)]["content"] = {"text/html" if shape is str else "application/json": schemas.content(shape)}
+    if not responses:
+        anything: Schema = {"application/json": {"schema": {}}}
+        responses["200"] = {"description": _UNDESCRIBED, "headers": _headers(), "content": anything}
     by_status = itertools.groupby(sorted(_raised(names, guarded=guarded), key=_status), _status)
     for status, group in by_status:
         possible = list(group)

@@ -13,25 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib import RELEASE
-from local import install, template
+from local import install, shipping, template
 from local.environment import ROOT, LocalError
-
-_MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
-_SHIPPED = ("app.py", "chalicelib", "requirements.txt", ".chalice")
 
 
 @contextmanager
 def shipped(stage: str, **changes: object) -> Iterator[Path]:
-    """Give a copy of what Chalice packages, without caches and whatever else lies about; changes are those of the stage."""
+    """Give a copy of what Chalice packages, without whatever else lies about; changes are those of the stage.
+
+    Raises LocalError.
+    """
+    names, left_out = shipping.files(ROOT)
+    shipping.tell(left_out)
+    shipping.require_what_is_imported(ROOT, left_out)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "task-api"
-        copy.mkdir()
-        for name in _SHIPPED:
-            source = ROOT / name
-            if source.is_dir():
-                shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", "deployments", "deployed"))
-            else:
-                shutil.copy(source, copy / name)
+        shutil.copytree(ROOT / ".chalice", copy / ".chalice", ignore=shutil.ignore_patterns("deployments", "deployed"))
+        for name in (Path("requirements.txt"), *names):
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
         config_file = copy / ".chalice" / "config.json"
         config = json.loads(config_file.read_text())
         config["stages"][stage] |= changes
@@ -39,37 +39,33 @@ def shipped(stage: str, **changes: object) -> Iterator[Path]:
         yield copy
 
 
-def chalice(folder: Path, *arguments: str) -> None:
+def chalice(folder: Path, command: str, stage: str, *arguments: str) -> None:
     """Run Chalice there and show what it says as it goes; raises LocalError.
 
-    It would fetch the wheels of another processor without comparing hashes, and go on without those that it cannot get. So
-    pip is shown a folder that has the right ones and nothing else.
+    pip is shown a folder that has the wheels of the lock and nothing else, fetched with a word on what is the matter when
+    they cannot be had.
     """
-    command = [str(Path(sys.executable).with_name("chalice")), *arguments]
+    words = [str(Path(sys.executable).with_name("chalice")), command, "--stage", stage, *arguments]
     with tempfile.TemporaryDirectory() as wheels:
-        if arguments[0] != "delete":
-            _fetch(folder, wheels)
+        if command != "delete":
+            _fetch(folder, stage, wheels)
         ours = {"PYTHONDONTWRITEBYTECODE": "1", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, cwd=folder, env=os.environ | ours, check=False)  # noqa: S603 - its words are ours
+        done = subprocess.run(words, cwd=folder, env=os.environ | ours, check=False)  # noqa: S603 - its words are ours
     if done.returncode:
-        message = f"`chalice {' '.join(arguments)}` failed; what it said stands above."
+        message = f"`chalice {' '.join(words[1:])}` failed; what it said stands above."
         raise LocalError(message)
 
 
-def _fetch(folder: Path, wheels: str) -> None:
-    """Fetch what the functions need, for this machine, where Chalice looks first, and for Lambda; raises LocalError."""
-    config = json.loads((folder / ".chalice" / "config.json").read_text())
-    processors = {stage.get("lambda_architecture", config["lambda_architecture"]) for stage in config["stages"].values()}
-    platforms = [f"manylinux2014_{_MACHINES[processor]}" for processor in sorted(processors)]
-    command = [sys.executable, "-I", "-m", "pip", "download", "--no-deps"]
+def _fetch(folder: Path, stage: str, wheels: str) -> None:
+    """Fetch what the functions of a stage need, for the processor that they run on; raises LocalError."""
     lock = folder / "requirements.txt"
-    command += ["--require-hashes", "--only-binary=:all:", "--requirement", str(lock), "--dest", wheels]
-    for more in ([], *(["--platform", platform] for platform in platforms)):
-        try:
-            install.run([*command, *more], lock)
-        except install.InstallError as error:
-            message = f"{error}: repeat the command."
-            raise LocalError(message) from error
+    command = [sys.executable, "-I", "-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary=:all:"]
+    command += ["--platform", shipping.platform(folder, stage), "--requirement", str(lock), "--dest", wheels]
+    try:
+        install.run(command, lock)
+    except install.InstallError as error:
+        message = f"{error}: repeat the command."
+        raise LocalError(message) from error
 
 
 def package(stage: str, out: Path, **changes: object) -> None:
@@ -79,7 +75,7 @@ def package(stage: str, out: Path, **changes: object) -> None:
     """
     with shipped(stage, **changes) as folder:
         built = folder.parent / "built"
-        chalice(folder, "package", "--stage", stage, "--merge-template", str(template.path(stage)), str(built))
+        chalice(folder, "package", stage, "--merge-template", str(template.path(stage)), str(built))
         out.mkdir(parents=True, exist_ok=True)
         shutil.copy(built / "deployment.zip", out / "deployment.zip")
         shutil.copy(built / "sam.json", out / "template.json")

@@ -8,7 +8,7 @@ import secrets
 import boto3
 from pycognito.aws_srp import AWSSRP
 
-from local.environment import HOME, LocalError, answers
+from local.environment import HOME, LocalError, answers, python
 
 DEMO = ("alice@example.com", "bob@example.com", "admin@example.com")
 _FILE = HOME / "people.json"
@@ -39,7 +39,7 @@ def signup(email: str, password: str | None = None) -> str:
             ClientId=client, Username=email, Password=password, UserAttributes=[{"Name": "email", "Value": email}]
         )
     except cognito.exceptions.UsernameExistsException as error:
-        message = f"{email} has signed up already. Sign in with: .venv/bin/python -m local token {email}"
+        message = f"{email} has signed up already. Sign in with: {python()} -m local token {email}"
         raise LocalError(message) from error
     cognito.confirm_sign_up(ClientId=client, Username=email, ConfirmationCode=_mailed_code(email))
     _remember(email, password)
@@ -51,7 +51,7 @@ def token(name: str) -> str:
     email = name if "@" in name else f"{name}@example.com"
     password = passwords().get(email)
     if password is None:
-        message = f"Nobody here is called {email}. Add them with: .venv/bin/python -m local signup {email}"
+        message = f"Nobody here is called {email}. Add them with: {python()} -m local signup {email}"
         raise LocalError(message)
     cognito = boto3.client("cognito-idp")
     try:

@@ -56,16 +56,14 @@ def policy(stage: str, function: str) -> dict[str, Any]:
     if "transact_write_items" in source:  # which is no action: what it may hold is (DynamoDB, "Using IAM with transactions")
         actions |= {f"dynamodb:{action}" for name, action in _IN_A_TRANSACTION.items() if f'"{name}": ' in source}
     indexes = sorted(set(re.findall(r'"?IndexName"?[=:] ?"(\w+)"', source)))
-    table = f"arn:aws:dynamodb:*:*:table/{_APP_NAME}-{stage}"
+    table = f"arn:*:dynamodb:*:*:table/{_APP_NAME}-{stage}"
     name = "-".join(filter(None, (_APP_NAME, stage, function)))
     statements = [
         _allow("Table", sorted(action for action in actions if action.startswith("dynamodb:")), table),
         _allow("Indexes", ["dynamodb:Query"] * bool(indexes), [f"{table}/index/{index}" for index in indexes]),
         # A phone number is no resource that a policy could name: everything but topics is what is left.
-        _allow(
-            "Texts", sorted(action for action in actions if action.startswith("sns:")), "arn:aws:sns:*:*:*", "NotResource"
-        ),
-        _allow("Log", ["logs:CreateLogStream", "logs:PutLogEvents"], f"arn:aws:logs:*:*:log-group:/aws/lambda/{name}:*"),
+        _allow("Texts", sorted(action for action in actions if action.startswith("sns:")), "arn:*:sns:*:*:*", "NotResource"),
+        _allow("Log", ["logs:CreateLogStream", "logs:PutLogEvents"], f"arn:*:logs:*:*:log-group:/aws/lambda/{name}:*"),
         _allow("Trace", ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*"),
     ]
     return {"Version": "2012-10-17", "Statement": [statement for statement in statements if statement["Action"]]}

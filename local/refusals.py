@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chalicelib import middleware
+from chalicelib import auth, middleware
 from chalicelib.problems import (
     BodyTooLarge,
     Forbidden,
@@ -15,8 +15,11 @@ from chalicelib.problems import (
     Unavailable,
     UnsupportedMediaType,
 )
+from chalicelib.tokens import EXPIRED
 
 _REQUEST_ID = "$context.requestId"
+# Of all routes, since a gateway response knows no condition (API Gateway Developer Guide, "Gateway responses").
+_WANTED = f"the token that the route takes. /tasks and /admin: {auth.USERS}. /sms: {auth.MACHINES}. /hello: {auth.ANY_USER}"
 
 REFUSALS: dict[str, Problem] = {
     "ACCESS_DENIED": Forbidden(),
@@ -29,7 +32,7 @@ REFUSALS: dict[str, Problem] = {
     # takes for a signature.
     "DEFAULT_4XX": NotFound(),
     "DEFAULT_5XX": Internal(),
-    "EXPIRED_TOKEN": Unauthorized(),
+    "EXPIRED_TOKEN": Unauthorized(_WANTED, EXPIRED),
     "INTEGRATION_FAILURE": Internal(),
     "INTEGRATION_TIMEOUT": Unavailable(),
     "INVALID_API_KEY": Forbidden(),
@@ -39,7 +42,7 @@ REFUSALS: dict[str, Problem] = {
     "REQUEST_TOO_LARGE": BodyTooLarge(),
     "RESOURCE_NOT_FOUND": NotFound(),
     "THROTTLED": TooManyRequests(1),
-    "UNAUTHORIZED": Unauthorized(),
+    "UNAUTHORIZED": Unauthorized(_WANTED),
     "UNSUPPORTED_MEDIA_TYPE": UnsupportedMediaType(),
     "WAF_FILTERED": Forbidden(),
 }

@@ -1,48 +1,75 @@
 """The API on this machine until Ctrl-C: `make run`, and what `chalice local` becomes."""
 
+import fcntl
 import os
-import shlex
 import signal
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
-from botocore.exceptions import BotoCoreError, ClientError
+from contextlib import contextmanager, suppress
 
 from local import aws, child, environment, people, stack
-from local.environment import HOME, HOST, ROOT, STAGE, LocalError
+from local.environment import HOME, HOST, STAGE, LocalError
 
 _JSON = '-H "Content-Type: application/json"'
 _TEXT = '{"to": "+12025550100", "message": "Hello"}'
+_SERVERS = HOME / "servers"
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run(host: str, port: int, stage: str, *, reload: bool) -> None:
-    """Serve the API until a signal comes; raises LocalError. Whatever happens, nothing is left running.
+def run(host: str, port: int, stage: str, *, reload: bool, parent: int) -> None:
+    """Serve the API until a signal comes, or until another process is our parent than that one, unless it is 0.
 
     The stage local stands on the AWS of this machine, any other on its own table and users, to which the variables of this
-    shell lead.
+    shell lead. Whatever happens, nothing is left running. Raises LocalError.
     """
     environment.require_stage(stage, on_aws=False)
-    aws.require_free_port(port, "make run PORT={0}, or chalice local --port {0}")
-    for signal_ in _ENDINGS:  # Ctrl-C among them: a shell may have started us deaf to it
-        signal.signal(signal_, signal.default_int_handler)
+    aws.require_free_port(host, port, "make run PORT={0}, or chalice local --port {0}")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started this process with it ignored
+    for signal_ in _ENDINGS:
+        if signal.getsignal(signal_) is not signal.SIG_IGN:  # as `nohup` wants it
+            signal.signal(signal_, signal.default_int_handler)
     try:
-        with _local_aws(port) if stage == STAGE else _deployed(stage):
-            _serve(host, port, stage, reload=reload)
+        with _listed(), _local_aws(port) if stage == STAGE else _deployed(stage):
+            _serve(host, port, stage, reload=reload, parent=parent)
     except KeyboardInterrupt:
         return
 
 
+def stop() -> None:
+    """End all that serves from this folder, and wait for it; raises LocalError where nothing does."""
+    stopped = 0
+    for entry in sorted(_SERVERS.glob("*")):
+        with suppress(BlockingIOError), aws.locked(entry, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            entry.unlink()  # its process is gone, without having had the time
+            continue
+        os.kill(int(entry.name), signal.SIGINT)
+        with aws.locked(entry, fcntl.LOCK_EX):  # which that process holds to its end
+            stopped += 1
+    if not stopped:
+        message = "Nothing is running here."
+        raise LocalError(message)
+    _say(f"Stopped {stopped}. Users, tokens and tasks are kept for the next start.")
+
+
+@contextmanager
+def _listed() -> Iterator[None]:
+    """List this process for `stop`, by a file with its id, locked for as long as it lives."""
+    _SERVERS.mkdir(mode=0o700, parents=True, exist_ok=True)
+    entry = _SERVERS / str(os.getpid())
+    with aws.locked(entry, fcntl.LOCK_EX):
+        try:
+            yield
+        finally:
+            entry.unlink()
+
+
 @contextmanager
 def _local_aws(port: int) -> Iterator[None]:
-    aws_port = environment.port("AWS_PORT", os.environ.get("AWS_PORT", "4566"))
+    aws_port = environment.port("AWS_PORT", os.environ.get("AWS_PORT") or "4566")
     if port == aws_port:
         message = f"PORT and AWS_PORT are both {port}. Choose another one: make run AWS_PORT={port + 1}"
         raise LocalError(message)
-    with aws.running(_prepare):
+    with aws.running(aws_port, _prepare):
         try:
             yield
         except KeyboardInterrupt:
@@ -67,25 +94,22 @@ def _prepare() -> dict[str, str]:
 @contextmanager
 def _deployed(stage: str) -> Iterator[None]:
     environment.require_region()
-    try:
-        os.environ.update(stack.require(stage))
-    except (BotoCoreError, ClientError) as error:
-        message = f"The stack {stack.name(stage)} cannot be read: {error}"
-        raise LocalError(message) from error
+    environment.require_region()
+    os.environ.update(stack.require(stage))
     yield
 
 
-def _serve(host: str, port: int, stage: str, *, reload: bool) -> None:
+def _serve(host: str, port: int, stage: str, *, reload: bool, parent: int) -> None:
     _say("Starting the API ...")
     server = child.start("local.server", host, str(port), stage, "reload" if reload else "")
     try:
         reachable = HOST if host == "0.0.0.0" else host  # noqa: S104 - compared, not bound to
         failed = "The API does not start; the lines above say why. Repair it, then start again."
         aws.await_answer(server, f"http://{reachable}:{port}/health", failed)
-        _say(_welcome(port) if stage == STAGE else f"Stage {stage} is served at http://{reachable}:{port}. Ctrl-C stops it.")
-        parent = os.getppid()
-        while server.poll() is None and os.getppid() == parent:  # `chalice local` is our parent, and may be killed
-            if stage == STAGE and not aws.is_running():
+        url = f"http://{reachable}:{port}"
+        _say(_welcome(url, reload=reload) if stage == STAGE else f"Stage {stage} is served at {url}. Ctrl-C stops it.")
+        while server.poll() is None and parent in {0, os.getppid()}:
+            if stage == STAGE and not aws.is_alive():
                 message = (
                     f"The local AWS has ended by itself; {HOME / 'aws.log'} may say why. It writes what it holds when it is "
                     "stopped, so what was new since it started is lost. Start again."
@@ -94,7 +118,7 @@ def _serve(host: str, port: int, stage: str, *, reload: bool) -> None:
             time.sleep(0.5)
     finally:
         child.stop(server)
-    if os.getppid() == parent:
+    if parent in {0, os.getppid()}:
         message = "The API has ended by itself; the lines above say why. Repair it, then start again."
         raise LocalError(message)
 
@@ -103,33 +127,26 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _welcome(port: int) -> str:
-    url = f"http://{HOST}:{port}"
+def _welcome(url: str, *, reload: bool) -> str:
+    reloads, python = " and reloads when a file changes" * reload, environment.python()
     passwords = people.passwords()
     widest = max(map(len, passwords))
     users = "\n".join(f"  {email:{widest}}  {password}" for email, password in passwords.items())
     return f"""
-The API answers at {url} and reloads when a file changes. Ctrl-C stops it and keeps everything.
+The API answers at {url}{reloads}. Ctrl-C stops it and keeps everything.
 
 Users and their passwords:
 {users}
 
 Sign in, create a task, list your tasks (in another terminal, in this folder):
-  TOKEN=$({_python()} -m local token alice)
+  TOKEN=$({python} -m local token alice)
   curl -s {url}/tasks -H "Authorization: Bearer $TOKEN" {_JSON} -d '{{"title": "Buy milk"}}'
   curl -s {url}/tasks -H "Authorization: Bearer $TOKEN"
 
 As a machine, send a text, and see it arrive:
-  MACHINE=$({_python()} -m local machine-token)
+  MACHINE=$({python} -m local machine-token)
   curl -s {url}/sms -H "Authorization: Bearer $MACHINE" -H "Idempotency-Key: $(date +%s)" {_JSON} -d '{_TEXT}'
-  {_python()} -m local inbox
+  {python} -m local inbox
 
-More: README.md. A user of your own: {_python()} -m local signup you@example.com
+More: README.md. A user of your own: {python} -m local signup you@example.com
 """
-
-
-def _python() -> str:
-    path = Path(sys.executable)
-    home = os.environ.get("LOCAL_HOME")  # which another terminal does not know
-    before = f"LOCAL_HOME={shlex.quote(home)} " if home else ""
-    return before + shlex.quote(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path))

@@ -44,7 +44,7 @@ def body(problem: Problem) -> dict[str, Any]:
 
 
 def _custom(kind: type) -> Schema:
-    if kind is Instant:
+    if issubclass(kind, Instant):
         return {"type": "string", "format": "date-time", "description": Instant.rule}
     return {"type": "integer", "minimum": 1, "maximum": 100, "description": Limit.rule}
 

@@ -4,35 +4,92 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable
+from multiprocessing import get_context
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from chalice.cli import run_local_server
 from chalice.cli.factory import CLIFactory
-from watchfiles import Change, run_process
+from chalice.deploy.validate import validate_routes
+from watchfiles import Change, DefaultFilter, watch
 
 from local import environment
 from local.environment import ROOT
 
-_WATCHED = [ROOT / path for path in ("app.py", "chalicelib", ".chalice/config.json", "local/gateway.py")]
+_SHIPPED = ROOT / "chalicelib"
+_FILES = {ROOT / name for name in ("app.py", ".chalice/config.json", "local/gateway.py")}
+_SECONDS_TO_END = 5
+
+
+class _Filter(DefaultFilter):
+    """Takes the files that the API is made of; what editors and Python write beside them is none."""
+
+    def __call__(self, change: Change, path: str) -> bool:
+        return (Path(path) in _FILES or Path(path).is_relative_to(_SHIPPED)) and super().__call__(change, path)
 
 
 def main(host: str, port: str, stage: str, reload: str) -> None:
     """Serve on that port until a signal comes, and start again when a file changes, if asked to."""
-    if not reload:
+    if reload:
+        _serve_and_reload(host, port, stage)
+    else:
         serve(host, port, stage)
-        return
-    logging.getLogger("watchfiles").addHandler(logging.NullHandler())  # it has a word for every signal
-    run_process(*_WATCHED, target="local.server.serve", target_type="function", args=(host, port, stage), callback=_tell)
+
+
+def _serve_and_reload(*arguments: str) -> None:
+    """Serve in a process of its own, and replace it when a file changes.
+
+    Folders are watched, not files: most editors and git replace a file, and a watch on it would follow the old one.
+    """
+    server = _start(arguments)
+    try:
+        while True:
+            folders = _folders()
+            for changes in watch(*folders, watch_filter=_Filter(), recursive=False):
+                names = sorted({str(Path(path).relative_to(ROOT)) for _, path in changes})
+                print(f"Changed: {', '.join(names)}. Starting again ...", flush=True)
+                _stop(server)
+                server = _start(arguments)
+                if _folders() != folders:
+                    break
+    except KeyboardInterrupt:
+        pass
+    finally:
+        _stop(server)
+
+
+def _folders() -> list[Path]:
+    below = [folder for folder in sorted(_SHIPPED.rglob("*")) if folder.is_dir() and folder.name != "__pycache__"]
+    return [*sorted({file.parent for file in _FILES}), _SHIPPED, *below]
+
+
+def _start(arguments: Iterable[str]) -> SpawnProcess:
+    process = get_context("spawn").Process(target=serve, args=tuple(arguments))
+    process.start()
+    return process
+
+
+def _stop(process: SpawnProcess) -> None:
+    process.terminate()
+    process.join(_SECONDS_TO_END)
+    process.kill()
+    process.join()
 
 
 def serve(host: str, port: str, stage: str) -> None:
     """Serve the app as it is now; say what is wrong with it if it cannot be."""
     os.environ.update(environment.variables(stage))
     try:
-        import local.gateway  # noqa: F401, PLC0415 - makes Chalice's server behave as API Gateway does; it reads the settings
+        from local import gateway  # noqa: PLC0415 - it imports the app, which reads the settings
 
-        run_local_server(CLIFactory(str(ROOT), environ=os.environ), host, int(port), stage)
+        config = CLIFactory(str(ROOT), environ=os.environ).create_config_obj(chalice_stage_name=stage)
+        app = config.chalice_app
+        validate_routes(app.routes)
+        app.log.addHandler(
+            logging.StreamHandler()
+        )  # texts of exceptions and of the app's own log: here alone, never in Lambda
+        app.log.setLevel(logging.INFO)
+        gateway.serve(app, config, host, int(port))
     except KeyboardInterrupt:
         pass
     except Exception as error:  # noqa: BLE001 - whatever keeps the app from being imported
@@ -43,11 +100,6 @@ def serve(host: str, port: str, stage: str) -> None:
         where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
         what = "".join(traceback.format_exception_only(cause)).strip()
         print(f"The app does not start: {what}{where}\nIt is tried again when a file changes.", flush=True)
-
-
-def _tell(changes: AbstractSet[tuple[Change, str]]) -> None:
-    names = sorted({str(Path(path).relative_to(ROOT)) for _, path in changes})
-    print(f"Changed: {', '.join(names)}. Starting again ...", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import boto3
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from local import environment
 from local.environment import ROOT, LocalError
@@ -72,7 +72,12 @@ def settings(stage: str) -> dict[str, str]:
 
 def require(stage: str) -> dict[str, str]:
     """Return the settings that come out of the stack; raises LocalError without one, or if it has an API itself."""
-    if "RestAPIId" in _outputs(stage):
+    try:
+        outputs = _outputs(stage)
+    except (BotoCoreError, ClientError) as error:
+        message = f"The stack {name(stage)} cannot be read: {error}"
+        raise LocalError(message) from error
+    if "RestAPIId" in outputs:
         message = f"The stack {name(stage)} has an API already, from `chalice package`: deploy its next template instead."
         raise LocalError(message)
     found = settings(stage)
@@ -98,8 +103,9 @@ def _described(stage: str) -> dict[str, Any]:
 
 def _create_or_update(cloudformation: Any, stage: str, wanted: dict[str, Any]) -> str:
     """Return the name of the waiter for what was begun, none if nothing was to do; raises LocalError, ClientError."""
-    if not status(stage):
-        _refuse_what_is_there(stage)
+    exists = bool(status(stage))
+    _refuse_what_is_there(stage, _held(cloudformation, stage) if exists else set())
+    if not exists:
         cloudformation.create_stack(**wanted)
         return "stack_create_complete"
     try:
@@ -111,17 +117,49 @@ def _create_or_update(cloudformation: Any, stage: str, wanted: dict[str, Any]) -
     return "stack_update_complete"
 
 
-def _refuse_what_is_there(stage: str) -> None:
+def _held(cloudformation: Any, stage: str) -> set[str]:
+    """Return the names of what is in the stack."""
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name(stage))
+    return {
+        one["PhysicalResourceId"] for page in pages for one in page["StackResourceSummaries"] if "PhysicalResourceId" in one
+    }
+
+
+def _refuse_what_is_there(stage: str, held: set[str]) -> None:
+    """Raise LocalError for what is to have a fixed name, is there and not in the stack: CloudFormation would stop at it."""
+    there = [
+        f"The log group {group} is there already, left by an earlier deployment or made by what logs to it. Delete it with "
+        f"its lines: aws logs delete-log-group --log-group-name {group}"
+        for group in _log_groups(stage)
+        if group not in held and _is_log_group(group)
+    ]
+    if name(stage) not in held and _is_table(name(stage)):
+        there.append(
+            f"The table {name(stage)} is there already, from a stack that is gone or from another way of deploying. "
+            "Import it, or delete it: docs/deploy.md tells how, under From one way to another."
+        )
+    if there:
+        raise LocalError("\n".join(there))
+
+
+def _log_groups(stage: str) -> list[str]:
+    resources = json.loads(_TEMPLATE.read_text())["Resources"].values()
+    groups = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::Logs::LogGroup"]
+    return [str(group["LogGroupName"]["Fn::Sub"]).replace("${Stage}", stage) for group in groups]
+
+
+def _is_log_group(group: str) -> bool:
+    pages = boto3.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=group)
+    return group in {found["logGroupName"] for page in pages for found in page["logGroups"]}
+
+
+def _is_table(table: str) -> bool:
     dynamodb: Any = boto3.client("dynamodb")
     try:
-        dynamodb.describe_table(TableName=name(stage))
+        dynamodb.describe_table(TableName=table)
     except dynamodb.exceptions.ResourceNotFoundException:
-        return
-    message = (
-        f"The table {name(stage)} is there already, from a stack that is gone or from another way of deploying. "
-        "Import it, or delete it: docs/deploy.md tells how, under From one way to another."
-    )
-    raise LocalError(message)
+        return False
+    return True
 
 
 def _reasons(cloudformation: Any, stage: str) -> str:

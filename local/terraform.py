@@ -34,8 +34,7 @@ def package(stage: str, out: Path, **changes: object) -> None:
     """
     with packaging.shipped(stage, **changes) as folder:
         built = folder.parent / "built"
-        arguments = ("package", "--pkg-format", "terraform", "--stage", stage, str(built))
-        packaging.chalice(folder, *arguments)
+        packaging.chalice(folder, "package", stage, "--pkg-format", "terraform", str(built))
         shutil.copytree(_WRITTEN, out, dirs_exist_ok=True)
         shutil.copy(built / "deployment.zip", out / "deployment.zip")
         generated = json.loads((built / "chalice.tf.json").read_text())

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import structs
 
-from chalicelib import RELEASE, lists, problems, sms, task, tasks, text, web
+from chalicelib import RELEASE, auth, lists, problems, sms, task, tasks, text, web
 from chalicelib.call import Call
 from chalicelib.problems import Problem
 from chalicelib.task import Task
@@ -27,9 +27,9 @@ TAGS = {
     "service": "The API itself.",
 }
 SECURITY = {
-    "users": "The ID token that Amazon Cognito gives a user of the web client.",
-    "machines": "An access token from OAuth client credentials with the scope `task-api/sms`.",
-    "any_user": "The ID token or the access token of a user of the web client.",
+    "users": f"Takes {auth.USERS}.",
+    "machines": f"Takes {auth.MACHINES}.",
+    "any_user": f"Takes {auth.ANY_USER}.",
 }
 KEY = "1 to 255 visible ASCII characters, bare or quoted. For 24 hours the same key with the same body is the same call: it gives the first answer again, and nothing is done twice."  # noqa: E501 - one text
 _TAGS = r'(W/)?"[!#-~]*"'
@@ -41,7 +41,7 @@ HEADERS_SENT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "call.required_key": ("Idempotency-Key", KEY, _KEY),
     "call.if_match": (
         "If-Match",
-        'Write only if the task still has one of these ETags, such as `"1"`; `*` for whichever it has.',
+        'Write only if the task still has one of these ETags, such as `"1"`; `*` for whichever it has. A tag that a proxy has made weak, or given a suffix for its compression, counts as the version that it names.',  # noqa: E501 - one text
         _ONE_OF_THESE,
     ),
     "call.knows": ("If-None-Match", 'Answer 304 if the task still has one of these ETags, such as `"1"`.', _ONE_OF_THESE),
@@ -98,6 +98,7 @@ WITH: dict[type[Problem], tuple[Any, ...]] = {
     problems.Invalid: ([{"pointer": "/title", "detail": "is required"}],),
     problems.MethodNotAllowed: ("GET, POST",),
     problems.TooManyRequests: (42,),
+    problems.Unauthorized: (auth.USERS,),
     problems.VersionMismatch: (2,),
 }
 PROBLEMS = {kind.__name__: kind(*WITH.get(kind, ())) for kind in Problem.__subclasses__()}

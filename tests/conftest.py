@@ -60,7 +60,6 @@ from moto.dynamodb.models import dynamodb_backends  # noqa: E402
 from msgspec import structs  # noqa: E402
 
 import app  # noqa: E402
-import local.gateway  # noqa: E402, F401 - which the app does without in Lambda
 from chalicelib import aws, tokens  # noqa: E402 - the settings come first
 from chalicelib.config import settings  # noqa: E402
 from tests.support import documented, ears, leaks, recorder  # noqa: E402

@@ -79,11 +79,12 @@ resource "aws_cognito_user_pool_client" "machine" {
   user_pool_id = aws_cognito_user_pool.users.id
   name         = "machine"
 
-  generate_secret                      = true # stands in the state of Terraform: see README.md
-  explicit_auth_flows                  = ["ALLOW_REFRESH_TOKEN_AUTH"]
+  generate_secret                      = true                         # stands in the state of Terraform: see README.md
+  explicit_auth_flows                  = ["ALLOW_REFRESH_TOKEN_AUTH"] # without a list Cognito allows SRP and custom flows
   allowed_oauth_flows_user_pool_client = true
   allowed_oauth_flows                  = ["client_credentials"]
   allowed_oauth_scopes                 = aws_cognito_resource_server.api.scope_identifiers
+  prevent_user_existence_errors        = "ENABLED"
   enable_token_revocation              = true
   access_token_validity                = 60
 

@@ -80,14 +80,13 @@ class TestEntityTags:
     @given(st.lists(TAG, min_size=1, max_size=5), st.data())
     def test_a_list_is_the_tags_in_it(self, tags: list[tuple[str, str]], data: st.DataObject) -> None:
         header = "".join(f'{data.draw(COMMAS) if at else ""}{weak}"{tag}"' for at, (weak, tag) in enumerate(tags))
-        versions = {(weak, int(tag)) for weak, tag in tags if tag.isdecimal() and tag[0] != "0"}
-        assert etags.strong(header) == frozenset({number for weak, number in versions if not weak} or {0})
-        assert etags.weak(header) == frozenset({number for _, number in versions} or {0})
+        versions = {int(tag) for _, tag in tags if tag.isdecimal() and tag[0] != "0"}
+        assert etags.versions(header) == frozenset(versions or {0})
 
     @given(st.text('"W/*, \t1a\x00'))
     def test_any_text_is_a_list_or_malformed(self, text: str) -> None:
         try:
-            strong, weak = etags.strong(text), etags.weak(text)
+            versions = etags.versions(text)
         except Malformed:
             return
-        assert (strong is None) == (weak is None) == (text.strip() == "*")
+        assert (versions is None) == (text.strip() == "*")

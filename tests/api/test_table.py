@@ -11,13 +11,32 @@ from botocore.exceptions import ParamValidationError
 
 from chalicelib import aws, cursor
 from tests.conftest import TABLE
-from tests.support.network import Fault, answered, elsewhere, lost_after, lost_before, network, refused, use_fresh_client
+from tests.support.network import (
+    Deadline,
+    Fault,
+    answered,
+    delivered_twice,
+    elsewhere,
+    lost_after,
+    lost_before,
+    network,
+    refused,
+    use_fresh_client,
+)
 from tests.support.people import Answer, Person, path_of
 
 UNAVAILABLE = (503, "unavailable")
 NOON = 1_893_499_200_000_000_000  # nanoseconds since the epoch, at noon of 2030-01-01
 A_DAY = 86_401 * 1_000_000_000  # and the rest of the second in which it began
-CONFLICT = refused("TransactionCanceledException", CancellationReasons='[{"Code": "None"}, {"Code": "TransactionConflict"}]')
+
+
+def canceled(*reasons: str) -> Fault:
+    """Cancel a transaction for these reasons, one for each of its items."""
+    listed = json.dumps([{"Code": reason} for reason in reasons])
+    return refused("TransactionCanceledException", CancellationReasons=listed)
+
+
+CONFLICT = canceled("None", "TransactionConflict")
 
 OPERATIONS: dict[str, Callable[[Person, str], Answer]] = {
     "create": lambda person, _: person("POST", "/tasks", {"title": "new"}),
@@ -50,9 +69,6 @@ OUTAGES: dict[str, Fault] = {
     "a list": answered(200, b"[]"),
     "bytes that are no text": answered(200, b"\xff\xfe\x00"),
     "a page with status 400": answered(400, b"<html>bad</html>"),
-    "a transaction canceled for capacity": refused(
-        "TransactionCanceledException", CancellationReasons='[{"Code": "ThrottlingError"}, {"Code": "None"}]'
-    ),
     "a transaction refused for a record that is not shown": refused(
         "TransactionCanceledException", CancellationReasons='[{"Code": "ConditionalCheckFailed"}, {"Code": "None"}]'
     ),
@@ -213,6 +229,73 @@ class TestLostAnswers:
         assert alice("PATCH", path, {"title": "x"}).problem == (404, "not-found")
 
 
+class TestWritesDeliveredTwice:
+    @pytest.mark.parametrize("operation", [name for name in WRITES if not name.startswith("remove")])
+    def test_a_write_that_is_delivered_twice_is_made_once_and_reported(self, alice: Person, operation: str) -> None:
+        task = alice.creates()
+        with network(delivered_twice) as attempts:
+            answer = OPERATIONS[operation](alice, path_of(task))
+        assert len(attempts) == 1
+        tasks = [task for page in alice.pages("/tasks") for task in page]
+        if operation.startswith("create"):
+            assert answer.status == 201
+            assert "Idempotency-Replayed" not in answer.headers
+            assert tasks == [answer.json, task]
+        else:
+            assert (answer.status, answer.json["version"], answer.json["title"]) == (200, 2, "new")
+            assert tasks == [answer.json]
+
+    def test_the_second_of_two_writes_of_a_change_is_reported_too(self, alice: Person) -> None:
+        path = path_of(alice.creates(due_at="2030-01-01T00:00:00Z"))
+        with network(lambda _: None, delivered_twice) as attempts:
+            answer = alice("PATCH", path, {"status": "done"})
+        assert attempts == ["UpdateItem"] * 2
+        assert (answer.status, answer.json["version"]) == (200, 2)
+
+    @pytest.mark.parametrize("tag", [{}, {"If_Match": "*"}, {"If_Match": '"1"'}, {"If_Match": '"1", "3"'}])
+    @pytest.mark.parametrize("change", [{"title": "mine"}, {"status": "done"}, {"due_at": "2030-01-01T00:00:00Z"}])
+    def test_a_change_that_is_delivered_again_after_anothers_is_neither_made_twice_nor_a_412(
+        self, alice: Person, tag: dict[str, str], change: dict[str, str]
+    ) -> None:
+        path = path_of(alice.creates())
+        theirs = {"title": "theirs", "status": "in_progress", "due_at": "2031-01-01T00:00:00Z"}
+        with network(lambda request: delivered_twice(request, lambda: alice("PATCH", path, theirs))) as attempts:
+            answer = alice("PATCH", path, change, **tag)
+        assert len(attempts) == 1
+        assert answer.problem == UNAVAILABLE
+        assert alice("GET", path).json.items() >= (theirs | {"version": 3}).items()
+
+    @pytest.mark.parametrize("tag", [{}, {"If_Match": '"1"'}])
+    def test_a_delete_that_is_delivered_twice_finds_nothing_and_is_never_a_412(
+        self, alice: Person, tag: dict[str, str]
+    ) -> None:
+        path = path_of(alice.creates())
+        with network(delivered_twice):
+            assert alice("DELETE", path, **tag).problem == (404, "not-found")  # an item that is gone names no writer
+        assert alice.titles() == []
+
+    def test_a_transaction_whose_first_delivery_is_still_running_is_tried_again(self, alice: Person) -> None:
+        with network(refused("TransactionInProgressException")) as attempts:
+            assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").status == 201
+        assert attempts == ["TransactWriteItems"] * 2
+
+
+@pytest.mark.parametrize("operation", ["create", "create once", "change"])
+def test_a_partition_that_is_full_is_a_conflict_that_says_so(alice: Person, operation: str) -> None:
+    path = path_of(alice.creates())
+    full = refused("ItemCollectionSizeLimitExceededException")
+    if operation == "create once":
+        reasons = '[{"Code": "None"}, {"Code": "ItemCollectionSizeLimitExceeded"}]'
+        full = refused("TransactionCanceledException", CancellationReasons=reasons)
+    with network(full) as attempts:
+        answer = OPERATIONS[operation](alice, path)
+    assert answer.problem == (409, "conflict")
+    assert "10 GB" in answer.json["detail"]
+    assert "Retry-After" not in answer.headers
+    assert len(attempts) == 1
+    assert alice.titles() == ["Buy milk"]
+
+
 class TestOthersInBetween:
     def test_a_change_that_met_anothers_goes_on_top_of_it_when_it_names_no_version(self, alice: Person) -> None:
         task = alice.creates()
@@ -237,18 +320,43 @@ class TestOthersInBetween:
         assert alice.titles(status="done") == ["Buy milk"]
         assert answer.json["due_at"] == "2032-01-01T00:00:00Z"
 
-    @pytest.mark.parametrize("conflicts", [1, 4])
-    def test_a_transaction_that_meets_another_is_tried_again(self, alice: Person, conflicts: int) -> None:
-        with network(*[CONFLICT] * conflicts) as attempts:
+    @pytest.mark.parametrize("times", [1, 5])
+    @pytest.mark.parametrize("reasons", [
+        ("None", "TransactionConflict"), ("TransactionConflict", "None"), ("ThrottlingError", "None"), ("None", "ThrottlingError"),
+        ("ProvisionedThroughputExceeded", "None"), ("None", "ProvisionedThroughputExceeded"), ("TransactionConflict", "ThrottlingError"),
+        ("TransactionConflict", "ConditionalCheckFailed"), ("ThrottlingError", "ConditionalCheckFailed"),
+    ])  # fmt: skip
+    def test_a_transaction_that_met_another_or_lacked_capacity_is_tried_again(
+        self, alice: Person, monkeypatch: pytest.MonkeyPatch, reasons: tuple[str, str], times: int
+    ) -> None:
+        deadline = Deadline(monkeypatch)
+        with network(*[canceled(*reasons)] * times) as attempts:
             assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").status == 201
-        assert len(attempts) == conflicts + 1
+        assert len(attempts) == times + 1
+        assert len(deadline.pauses) == times
         assert alice.titles() == ["T"]
 
-    def test_a_transaction_that_keeps_meeting_others_is_a_conflict(self, alice: Person) -> None:
-        with network(*[CONFLICT] * 5) as attempts:
-            assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").problem == (409, "conflict")
-        assert len(attempts) == 5
+    @pytest.mark.parametrize(("reasons", "problem"), [
+        (("None", "TransactionConflict"), (409, "conflict")), (("TransactionConflict", "ThrottlingError"), (409, "conflict")),
+        (("ThrottlingError", "None"), UNAVAILABLE), (("None", "ProvisionedThroughputExceeded"), UNAVAILABLE),
+    ])  # fmt: skip
+    def test_a_transaction_is_tried_again_ever_later_until_the_deadline_is_near(
+        self, alice: Person, monkeypatch: pytest.MonkeyPatch, reasons: tuple[str, str], problem: tuple[int, str]
+    ) -> None:
+        deadline = Deadline(monkeypatch)
+        with network(*[canceled(*reasons)] * 1000) as attempts:
+            assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").problem == problem
+        assert len(attempts) == len(deadline.pauses) + 1
+        assert 1 <= deadline.left < 2
+        most = [0.05, 0.1, 0.2, 0.4, 0.8] + [1.0] * 1000
+        assert all(pause <= longest for pause, longest in zip(deadline.pauses, most, strict=False))
+        assert max(deadline.pauses) > 0.4
         assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").status == 201
+
+    def test_what_another_attempt_does_not_cure_is_not_tried_again(self, alice: Person) -> None:
+        with network(canceled("ValidationError", "None")) as attempts:
+            assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").problem == UNAVAILABLE
+        assert len(attempts) == 1
 
     def test_a_key_that_has_expired_is_free_though_its_record_is_still_there(
         self, alice: Person, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,9 @@
 """`make deploy` again, after a fault, and `make destroy`, by somebody who may do that and no more."""
 
+import base64
+import hashlib
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,6 +57,45 @@ def test_deploy_without_a_region_is_refused(checkout: Checkout) -> None:
     assert there(checkout.aws)["stacks"] == []
 
 
+def test_deploy_with_a_profile_that_is_not_there_is_refused_in_one_line(checkout: Checkout) -> None:
+    checkout.aws.environment["AWS_PROFILE"] = "nosuch"
+    done = checkout.local("deploy", check=False)
+    del checkout.aws.environment["AWS_PROFILE"]
+    expected = "The config profile (nosuch) could not be found. Name a profile that is there, or none: unset AWS_PROFILE\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
+
+
+@pytest.fixture(params=["no stack", "a stack that was imported"])
+def before(request: pytest.FixtureRequest, checkout: Checkout) -> Iterator[list[str]]:
+    """Give an account before its first deployment, or with a stack that has none of the log groups yet."""
+    cloudformation, stack = checkout.aws.client("cloudformation"), {"StackName": "task-api-dev"}
+    if request.param != "no stack":
+        cloudformation.create_stack(**stack, TemplateBody='{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}')
+        cloudformation.get_waiter("stack_create_complete").wait(**stack, WaiterConfig={"Delay": 1})
+    yield there(checkout.aws)["stacks"]
+    cloudformation.delete_stack(**stack)
+    cloudformation.get_waiter("stack_delete_complete").wait(**stack, WaiterConfig={"Delay": 1})
+
+
+@pytest.mark.parametrize(
+    "left", ["/aws/lambda/task-api-dev", "/aws/lambda/task-api-dev-any_user", "/aws/apigateway/task-api-dev"]
+)
+def test_deploy_refuses_a_log_group_that_is_there_and_says_how_to_go_on(
+    checkout: Checkout, before: list[str], left: str
+) -> None:
+    logs = checkout.aws.client("logs")
+    for group in (left, f"{left}-of-somebody-else"):
+        logs.create_log_group(logGroupName=group)
+    done = checkout.local("deploy", check=False)
+    for group in (left, f"{left}-of-somebody-else"):
+        logs.delete_log_group(logGroupName=group)
+    assert done.returncode == 1
+    assert done.stderr.count(" is there already") == 1
+    assert f"The log group {left} is there already" in done.stderr
+    assert f"aws logs delete-log-group --log-group-name {left}\n" in done.stderr
+    assert there(checkout.aws)["stacks"] == before
+
+
 def test_deploy_names_the_step_that_failed_and_how_to_go_on(checkout: Checkout) -> None:
     policy = checkout.folder / ".chalice" / "policy-dev.json"
     policy.rename(policy.with_suffix(".away"))
@@ -75,6 +117,21 @@ def test_deploy_after_a_failed_step_completes_and_a_second_deploy_changes_nothin
     api = ways.found(checkout, checkout.aws)
     assert api("GET", "/nowhere").json["type"] == "urn:problem:not-found"
     assert f"{api.api_id}.execute-api" in second.stdout
+
+
+def test_deploy_uploads_the_zip_of_make_package_whatever_the_umask_is(checkout: Checkout) -> None:
+    checkout.local("package")
+    zipped = (checkout.folder / "dist" / "dev" / "deployment.zip").read_bytes()
+    for path in (checkout.folder / "chalicelib").glob("*.py"):
+        path.chmod(0o600)
+    umask = os.umask(0o077)
+    try:
+        checkout.local("deploy")
+    finally:
+        os.umask(umask)
+    functions = checkout.aws.client("lambda").list_functions()["Functions"]
+    expected = base64.b64encode(hashlib.sha256(zipped).digest()).decode()
+    assert [function["CodeSha256"] for function in functions] == [expected, expected]
 
 
 @pytest.mark.parametrize("typed", ["", "prod\n", "yes\n"])

@@ -156,7 +156,7 @@ def test_newer_releases_change_nothing_in_what_lambda_gets(
     (tmp_path / ".chalice").mkdir()
     shutil.copy(ROOT / ".chalice" / "config.json", tmp_path / ".chalice")
     shutil.copy(year / "requirements.txt", tmp_path)
-    packaging._fetch(tmp_path, str(tmp_path / "wheels"))
+    packaging._fetch(tmp_path, "prod", str(tmp_path / "wheels"))
     fetched = {
         path.name.split("-")[0].replace("_", "-"): path.name.split("-")[1] for path in (tmp_path / "wheels").iterdir()
     }
@@ -211,7 +211,7 @@ def test_another_hash_is_refused_and_the_right_one_goes_on(checkout: Path) -> No
     status, lines = made(checkout)
     assert status != 0
     assert lines[-1].startswith("A package differs from the one that requirements-dev.txt pins.")
-    assert lines[-1].endswith("Then: make .venv")
+    assert lines[-1].endswith(f"Then: make .venv PYTHON={sys.executable}")
     assert not (checkout / ".venv" / ".ready").exists()
     path.write_bytes(right)
     assert made(checkout)[0] == 0
@@ -244,10 +244,33 @@ def test_what_pip_says_is_shown_and_explained(
     assert said in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(("is_intel_mac", "told"), [(True, "Some packages have no wheels"), (False, "The package index cannot be reached")])  # fmt: skip
+def test_a_wheel_that_does_not_exist_for_intel_macs_is_explained_there(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, *, is_intel_mac: bool, told: str
+) -> None:
+    monkeypatch.setattr(install, "IS_INTEL_MAC", is_intel_mac)
+    python = checkout / "python"
+    python.write_text('#!/bin/sh\necho "ERROR: No matching distribution found for cryptography==50.0.2"\nexit 1\n')
+    python.chmod(0o755)
+    with pytest.raises(install.InstallError, match=f"^{told}"):
+        install.install(python, checkout / "requirements-dev.txt")
+
+
 def test_a_setting_of_pip_that_leads_elsewhere_does_not(checkout: Path, tmp_path: Path) -> None:
     elsewhere = str(tmp_path / "elsewhere")
-    assert made(checkout, PIP_TARGET=elsewhere, PIP_USER="1", PIP_CONSTRAINT=elsewhere, PYTHONPATH=elsewhere)[0] == 0
+    settings = dict.fromkeys(
+        ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_EDITABLE", "PIP_CONSTRAINT", "PYTHONPATH"), elsewhere
+    )
+    assert made(checkout, PIP_USER="1", **settings)[0] == 0
     assert packages(checkout) == TWO
+
+
+def test_a_pip_conf_that_leads_elsewhere_is_found_out(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "pip.conf").write_text(f"[install]\ntarget = {tmp_path / 'elsewhere'}\n")
+    status, lines = made(checkout, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
+    assert status != 0
+    assert lines[-1].startswith("pip has installed into another place")
+    assert not (checkout / ".venv" / ".ready").exists()
 
 
 def test_a_link_is_not_emptied(checkout: Path, tmp_path: Path) -> None:
@@ -256,7 +279,8 @@ def test_a_link_is_not_emptied(checkout: Path, tmp_path: Path) -> None:
     (checkout / ".venv").symlink_to(tmp_path / "kept")
     status, lines = made(checkout)
     assert status != 0
-    assert lines == [".venv is a link, and what it leads to would be emptied. Remove the link, then: make .venv"]
+    expected = f"Remove the link, then: make .venv PYTHON={sys.executable}"
+    assert lines == [f".venv is a link, and what it leads to would be emptied. {expected}"]
     assert (tmp_path / "kept" / "file").exists()
 
 

@@ -1,15 +1,18 @@
 """`make run` on real input: AWS on this machine, real sign-ins, real HTTP. Each test uses it as a newcomer would."""
 
 import http.client
+import importlib
 import ipaddress
 import json
 import re
+import shlex
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from pycognito.aws_srp import AWSSRP
 
 from chalicelib import RELEASE
 from tests.conftest import ROOT
-from tests.support.stand import PATIENCE, Stand, clean_environment, copied, free_port, listening, running, slowed_down
+from tests.support.stand import PATIENCE, READY, Stand, clean_environment, copied, free_port, listening, running, slowed_down
 
 
 @pytest.fixture(scope="module")
@@ -203,15 +206,9 @@ class TestRealTokens:
 
 
 class TestTheServer:
-    def test_an_answer_comes_in_one_piece_on_a_connection_that_stays(self, stand: Stand) -> None:
-        with socket.create_connection(("127.0.0.1", stand.port), timeout=PATIENCE) as connection:
-            for _ in range(3):
-                connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-                assert connection.recv(65536).endswith(b"}")
-
     def test_a_head_has_no_body_and_the_connection_stays_readable(self, stand: Stand) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", stand.port, timeout=PATIENCE)
-        for method, status in (("HEAD", 405), ("GET", 200), ("OPTIONS", 200), ("GET", 200)):
+        for method, status in (("HEAD", 404), ("GET", 200), ("OPTIONS", 200), ("GET", 200)):
             connection.request(method, "/health")
             response = connection.getresponse()
             assert response.status == status
@@ -231,22 +228,70 @@ class TestTheServer:
 
     @pytest.mark.parametrize(("request_", "status"), [
         (b"GET /tasks?a=SECRET b HTTP/1.1\r\n\r\n", 400), (b"SECRET\r\n\r\n", 400), (b"GET /health HTTP/1.1\r\nContent-Length: SECRET\r\n\r\n", 400),
-        (b"POST /tasks HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nSECRET\r\n0\r\n\r\n", 400),
+        (b"POST /tasks HTTP/1.1\r\nTransfer-Encoding: SECRET\r\n\r\n6\r\nSECRET\r\n0\r\n\r\n", 400),
+        (b"POST /tasks HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nSECRET\r\n\r\n", 400),
         (b"GET /health HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400), (b"SECRET /tasks HTTP/1.1\r\n\r\n", 405),
+        (b"POST /tasks HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\nSECRET", 413), (b"GET /tasks HTTP/1.1\r\nX SECRET\r\n\r\n", 400),
         (b"TRACE /tasks HTTP/1.1\r\n\r\n", 405), (b"GET /SECRET HTTP/1.1\r\nAuthorization: Bearer \xe9\r\n\r\n", 404),
-        (b"GET /SECRET HTTP/1.1\r\nAuthorization: SECRET\r\n\r\n", 404), (b"GET /tasks HTTP/1.1\r\nX: " + b"S" * 70000 + b"\r\n\r\n", 400),
+        (b"GET /SECRET HTTP/1.1\r\nAuthorization: SECRET\r\n\r\n", 404),
     ])  # fmt: skip
     def test_bytes_that_are_no_http_request_are_answered_with_a_problem_and_not_logged(
         self, stand: Stand, request_: bytes, status: int
     ) -> None:
-        with socket.create_connection(("127.0.0.1", stand.port), timeout=PATIENCE) as connection:
-            connection.sendall(request_)
-            answer = connection.recv(65536).decode()
+        answer = stand.answer_to(request_)
         head, _, body = answer.partition("\r\n\r\n")
-        assert head.startswith(f"HTTP/1.1 {status} ")
+        assert re.match(rf"HTTP/1\.[01] {status} ", head)
         assert "X-Request-Id: " in head
         assert json.loads(body)["status"] == status
         assert "SECRET" not in answer + stand.output.read_text()
+
+    @pytest.mark.parametrize(("request_", "status"), [
+        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n", 414), (b"GET /health HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", 431),
+    ])  # fmt: skip
+    def test_a_request_line_or_headers_past_the_size_of_api_gateway_are_refused(
+        self, stand: Stand, request_: bytes, status: int
+    ) -> None:
+        assert stand.answer_to(request_).startswith(f"HTTP/1.1 {status} ")
+
+    def test_a_request_whose_body_never_comes_whole_is_not_carried_out(self, stand: Stand, carol: str) -> None:
+        head = f"POST /tasks HTTP/1.1\r\nAuthorization: {carol}\r\nContent-Length: 1000\r\n\r\n"
+        assert stand.answer_to(head.encode() + b'{"title": "T"}') == ""
+        assert stand("GET", "/tasks", carol).json["count"] == 0
+
+    def test_a_chunked_body_is_read(self, stand: Stand, carol: str) -> None:
+        head = f"POST /tasks HTTP/1.1\r\nAuthorization: {carol}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert stand.answer_to(head.encode() + b'5\r\n{"tit\r\n8\r\nle":"T"}\r\n0\r\n\r\n').startswith("HTTP/1.1 201 ")
+        assert [task["title"] for task in stand("GET", "/tasks", carol).json["tasks"]] == ["T"]
+
+    def test_a_client_that_waits_for_100_continue_is_told_to_go_on(self, stand: Stand, carol: str) -> None:
+        with socket.create_connection(("127.0.0.1", stand.port), timeout=PATIENCE) as connection:
+            head = f"POST /tasks HTTP/1.1\r\nAuthorization: {carol}\r\nContent-Length: 13\r\nExpect: 100-continue\r\n\r\n"
+            connection.sendall(head.encode())
+            assert connection.recv(65536).startswith(b"HTTP/1.1 100 Continue\r\n")
+            connection.sendall(b'{"title":"T"}')
+            assert connection.recv(65536).startswith(b"HTTP/1.1 201 ")
+
+    def test_white_space_around_the_value_of_a_header_means_nothing(self, stand: Stand, carol: str) -> None:
+        path = stand("POST", "/tasks", carol, {"title": "T"}).headers["Location"]
+        head = f'GET {path} HTTP/1.1\r\nAuthorization:\t {carol} \t\r\nIf-None-Match: "1" \r\n\r\n'
+        assert stand.answer_to(head.encode()).startswith("HTTP/1.1 304 ")
+
+    @pytest.mark.parametrize(
+        "path", ["/health/", "//health", "/health;x=1", "/Health", "/%68ealth", "http://127.0.0.1/health/"]
+    )
+    def test_a_path_is_found_only_as_it_is_spelled(self, stand: Stand, path: str) -> None:
+        assert stand.answer_to(f"GET {path} HTTP/1.1\r\n\r\n".encode()).startswith("HTTP/1.1 404 ")
+
+    def test_a_whole_address_in_the_request_line_is_its_path(self, stand: Stand) -> None:
+        assert stand.answer_to(b"GET http://127.0.0.1/health HTTP/1.1\r\n\r\n").startswith("HTTP/1.1 200 ")
+
+    def test_clients_that_reset_their_connections_leave_no_trace(self, stand: Stand) -> None:
+        for request_ in (b"GET /docs HTTP/1.1\r\n\r\n", b"POST /tasks HTTP/1.1\r\nContent-Length: 9\r\n\r\n{") * 5:
+            with socket.create_connection(("127.0.0.1", stand.port), timeout=PATIENCE) as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.sendall(request_)
+        assert stand("GET", "/health").status == 200
+        assert "Traceback" not in stand.output.read_text()
 
     def test_a_header_on_several_lines_is_one_list(self, stand: Stand, carol: str) -> None:
         path = stand("POST", "/tasks", carol, {"title": "T"}).headers["Location"]
@@ -415,6 +460,116 @@ class TestStartAndStop:
         assert done.stderr.splitlines()[0] == (
             "Python 3.11 or later is needed, and this is 3.10. Name one: make run PYTHON=python3.12"
         )
+
+    def test_make_stop_ends_what_runs_and_says_so(self, tmp_path: Path) -> None:
+        stand = Stand(tmp_path / "home")
+        stand.start()
+        done = stand.local("stop")
+        assert (done.returncode, done.stdout) == (0, "Stopped 1. Users, tokens and tasks are kept for the next start.\n")
+        assert stand.process
+        assert stand.process.wait(PATIENCE) == 0
+        assert listening(stand.port, stand.aws_port) == []
+        assert (stand.local("stop").returncode, stand.local("stop").stderr) == (1, "Nothing is running here.\n")
+
+    def test_nothing_is_left_when_make_is_killed(self, tmp_path: Path) -> None:
+        stand = Stand(tmp_path / "home")
+        command = f"{shlex.quote(sys.executable)} -m local run --end-with-parent; true"  # with a shell in the place of make
+        with stand.output.open("wb") as output:
+            stand.process = subprocess.Popen(
+                ["bash", "-c", command], cwd=ROOT, env=stand.environment, stdout=output, stderr=output
+            )
+        stand.prints(READY)
+        stand.process.kill()
+        stand.process.wait()
+        end = time.monotonic() + PATIENCE
+        while listening(stand.port, stand.aws_port):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+    @pytest.mark.parametrize("module", ["local", "local.install"])
+    def test_native_windows_is_refused_in_one_line(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: str
+    ) -> None:
+        (tmp_path / "lock.txt").touch()
+        monkeypatch.setattr("sys.platform", "win32")
+        monkeypatch.setattr(
+            "sys.argv",
+            ["local", "run"] if module == "local" else ["install", str(tmp_path / "venv"), str(tmp_path / "lock.txt")],
+        )
+        main = importlib.import_module("local.__main__" if module == "local" else module).main
+        assert main() == 1
+        told = capsys.readouterr().err
+        assert told.startswith("macOS, Linux or WSL is needed")
+        assert told.count("\n") == 1
+
+
+@pytest.fixture(scope="class")
+def edited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    """Serve a copy whose files may be changed."""
+    folder = tmp_path_factory.mktemp("edited")
+    with running(folder / "home", copied(folder / "copy")) as stand:
+        yield stand
+
+
+def in_place(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def by_rename(path: Path, text: str) -> None:
+    """Write as PyCharm, VS Code and `sed -i` do: a new file takes the place of the old one."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text)
+    new.replace(path)
+
+
+def by_backup(path: Path, text: str) -> None:
+    """Write as vim does: the old file is moved away first."""
+    backup = path.with_name(f"{path.name}~")
+    path.rename(backup)
+    path.write_text(text)
+    backup.unlink()
+
+
+def by_removal(path: Path, text: str) -> None:
+    """Write as `git checkout` does: the old file is removed first."""
+    path.unlink()
+    path.write_text(text)
+
+
+class TestReload:
+    @pytest.mark.parametrize("save", [in_place, by_rename, by_backup, by_removal])
+    def test_each_way_of_saving_is_noticed_more_than_once(self, edited: Stand, save: Callable[[Path, str], None]) -> None:
+        release = edited.checkout / "chalicelib" / "__init__.py"
+        for number in range(3):
+            save(release, f'"""Saved."""\n\nRELEASE = "{save.__name__} {number}"\n')
+            edited.serves(f"{save.__name__} {number}")
+
+    @pytest.mark.parametrize("save", [in_place, by_rename, by_backup, by_removal])
+    def test_app_py_is_noticed_too(self, edited: Stand, save: Callable[[Path, str], None]) -> None:
+        app = edited.checkout / "app.py"
+        text = app.read_text()
+        for number in range(2):
+            save(app, re.sub(r"web\.healthy\(.*\)", f'web.healthy("{save.__name__} {number}")', text))
+            edited.serves(f"{save.__name__} {number}")
+        save(app, text)
+
+    def test_a_new_folder_is_watched(self, edited: Stand) -> None:
+        folder = edited.checkout / "chalicelib" / "added"
+        folder.mkdir()
+        edited.prints("chalicelib/added. Starting again ...")
+        edited.prints("chalicelib/added/__init__.py", lambda: (folder / "__init__.py").write_text(""))
+
+    def test_the_text_of_an_exception_and_of_the_apps_own_log_is_shown_here(self, edited: Stand) -> None:
+        app = edited.checkout / "app.py"
+        text = app.read_text()
+        app.write_text(
+            text.replace(
+                "return web.healthy(", 'app.log.info("it came here")\n    raise LookupError("for this reason")\n    return ('
+            )
+        )
+        edited.prints("LookupError: for this reason", lambda: edited("GET", "/health"))
+        assert "it came here" in edited.output.read_text()
+        app.write_text(text)
 
     def test_a_change_of_the_code_is_served_at_once(self, tmp_path: Path) -> None:
         copy = copied(tmp_path / "copy")

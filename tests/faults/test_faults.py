@@ -50,7 +50,7 @@ def test_each_operation_under_each_fault_is_answered_as_the_table_says(runs: dic
         assert run.answer.problem == (503, "unavailable")
         assert run.answer.headers["Retry-After"] == "1"
     if OPERATIONS[case.operation].calls == 1 or outcome == "done":
-        assert run.asked == asked + OPERATIONS[case.operation].calls - 1
+        assert run.asked - OPERATIONS[case.operation].calls + 1 in asked
 
 
 @of("create")

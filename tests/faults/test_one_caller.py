@@ -68,7 +68,7 @@ class OneCaller(RuleBasedStateMachine):
         version = task["version"]
         now, before = f'"{version}"', f'"{version - 1}"'
         tags = {"*": "*", "right": now, "stale": before, "one of two": f"{before}, {now}", "weak": f"W/{now}"}
-        return ({"If_Match": tags[tag]} if tag else {}), tag not in {"stale", "weak"}
+        return ({"If_Match": tags[tag]} if tag else {}), tag != "stale"
 
     def _refused(self, task: Any, answer: Answer) -> None:
         assert answer.problem == (412, "precondition-failed")

@@ -67,8 +67,8 @@ class Sent:
 
     def __init__(self, headers: Mapping[str, str], body: str | bytes | None, values: Collection[str | None] = ()) -> None:
         given = {name.lower(): value for name, value in headers.items()}
-        token = re.sub("^bearer ", "", given.get("authorization", ""), flags=re.IGNORECASE)
-        key = given.get("idempotency-key", "")
+        token = re.sub("^bearer[ \t]+", "", given.get("authorization", "").strip(" \t"), flags=re.IGNORECASE)
+        key = given.get("idempotency-key", "").strip(" \t")
         texts = [*who(_claims(token)), *_texts(body or ""), *values, given.get("if-match"), given.get("if-none-match")]
         self.secrets = {text for text in [*token.split("."), key] if _tells(text)}
         self.all = self.secrets | {text for text in texts if text and _tells(text)}

@@ -1,6 +1,7 @@
 """A network between boto3 and moto that loses answers, refuses, hangs and garbles, to order."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,6 +28,20 @@ def use_fresh_client(monkeypatch: pytest.MonkeyPatch) -> Any:
     for module in (aws, board, ledger, table, update):
         monkeypatch.setattr(module, "dynamodb", client)
     return client
+
+
+class Deadline:
+    """A deadline for further attempts by a clock that stands still, and moves on with each pause between two attempts."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float = 8) -> None:
+        self.left = seconds
+        self.pauses: list[float] = []
+        monkeypatch.setattr(aws, "seconds_left", lambda: self.left)
+        monkeypatch.setattr(time, "sleep", self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        self.left -= seconds
+        self.pauses.append(seconds)
 
 
 @contextmanager
@@ -79,6 +94,16 @@ def lost_after(then: Callable[[], Any] = lambda: None, error: Exception | None =
         raise error or ConnectionClosedError(endpoint_url=str(request.url))
 
     return fault
+
+
+def delivered_twice(request: AWSRequest, then: Callable[[], Any] = lambda: None) -> AWSResponse:
+    """Carry out the request twice, and something else in between, and pass on the second response.
+
+    The SDK knows of one attempt and retries nothing.
+    """
+    _moto(request)
+    elsewhere(then)
+    return _moto(request)
 
 
 def answered(status: int, body: bytes) -> Fault:

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 from chalice.test import Client
 
 from app import app
+from local.gateway import Gateway
 from tests.support import pool
 
 client = Client(app, stage_name="local")
+client.http._local_gateway = Gateway(app, client.http._config)  # as `chalice local` has it
 _SIGNED_IN = object()
 
 

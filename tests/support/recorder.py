@@ -45,13 +45,13 @@ def _resources(operation: str, params: dict[str, Any]) -> list[tuple[str, str]]:
     if operation == "BatchGetItem":
         return [(operation, _table(name)) for name in params["RequestItems"]]
     if operation == "Publish":
-        return [(operation, "not arn:aws:sns:*:*:*" if "PhoneNumber" in params else params["TopicArn"])]
+        return [(operation, "not arn:*:sns:*:*:*" if "PhoneNumber" in params else params["TopicArn"])]
     index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
     return [(operation, _table(params["TableName"]) + index)]
 
 
 def _table(name: str) -> str:
-    return f"arn:aws:dynamodb:*:*:table/{name}"
+    return f"arn:*:dynamodb:*:*:table/{name}"
 
 
 for client in (aws.dynamodb, aws.sns):

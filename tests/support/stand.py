@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -107,13 +107,15 @@ class Stand:
             )
         return self.prints(READY)
 
-    def prints(self, text: str) -> str:
-        """Wait until it has printed this, and return all that it has printed."""
+    def prints(self, text: str, meanwhile: Callable[[], object] = lambda: None) -> str:
+        """Wait until it has printed this, and return all that it has printed; what is to be done meanwhile may fail."""
         assert self.process
         end = time.monotonic() + PATIENCE
         while text not in self.output.read_text():
             assert self.process.poll() is None, self.output.read_text()
             assert time.monotonic() < end, self.output.read_text()
+            with suppress(OSError):
+                meanwhile()
             time.sleep(0.1)
         return self.output.read_text()
 
@@ -157,6 +159,13 @@ class Stand:
         done = self.local("token", user)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
+
+    def answer_to(self, request: bytes) -> str:
+        """Send these bytes and nothing more, and return all that comes back; nothing, if the connection is closed."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
 
     def __call__(self, method: str, path: str, token: str = "", body: Any = None, **headers: str) -> Response:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from chalicelib.deadline import DeadlineReached, within
+from chalicelib.deadline import DeadlineReached, seconds_left, within
 from tests.support.alarm import Alarm
 from tests.support.network import elsewhere
 
@@ -94,3 +94,9 @@ def test_the_deadline_interrupts_nothing_behind_the_work_however_close_to_its_en
             rung += 1
         assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
     assert rung
+
+
+def test_work_can_tell_how_much_time_it_has_left() -> None:
+    assert 29 < within(30, seconds_left) <= 30
+    assert 29 < elsewhere(lambda: within(30, seconds_left)) <= 30
+    assert elsewhere(seconds_left) == float("inf")

@@ -72,7 +72,8 @@ def test_aws_is_called_as_often_and_waited_for_as_long_as_promised() -> None:
         settings: Any = config
         assert (settings.connect_timeout, settings.read_timeout) == (1, read_timeout)
         assert settings.retries == {"mode": "standard", "total_max_attempts": attempts}
-    assert sum(ledger._PAUSES) < LONGEST / 4
+    assert aws.SNS.connect_timeout + aws.SNS.read_timeout == ledger._PUBLISH  # type: ignore[attr-defined]
+    assert aws.ATTEMPT < ledger._PUBLISH < LONGEST
 
 
 def test_every_setting_stands_in_every_stage() -> None:
@@ -105,6 +106,16 @@ def test_nobody_signs_in_with_a_plain_password_or_a_secret() -> None:
     assert client["AllowedOAuthFlows"] == ["code"]
     assert client["GenerateSecret"] is False
     assert client["PreventUserExistenceErrors"] == "ENABLED"
+
+
+def test_no_user_signs_in_through_the_client_of_machines_or_learns_who_has_signed_up() -> None:
+    resource = template()["Resources"]["MachineClient"]
+    client = resource["Properties"]
+    assert client["PreventUserExistenceErrors"] == "ENABLED"
+    # Without a list, Cognito allows SRP and custom flows (CreateUserPoolClient, ExplicitAuthFlows).
+    assert client["ExplicitAuthFlows"] == ["ALLOW_REFRESH_TOKEN_AUTH"]
+    assert "ExplicitAuthFlows" in resource["Metadata"]["Reasons"]
+    assert client["AllowedOAuthFlows"] == ["client_credentials"]
 
 
 def test_what_is_shipped_starts_alone_and_believes_the_gateway(tmp_path: Path) -> None:

@@ -108,13 +108,15 @@ def number(low: int, high: int, width: int = 2) -> st.SearchStrategy[str]:
     return st.integers(low, high).map(lambda value: f"{value:0{width}d}")
 
 
-ZONE = st.sampled_from("zZ") | st.tuples(st.sampled_from("+-"), number(0, 25), st.just(":"), number(0, 61)).map("".join)
+ZONE = st.sampled_from("zZ") | st.tuples(
+    st.sampled_from("+-"), number(0, 25), st.sampled_from(["", ":"]), number(0, 61)
+).map("".join)
 FRACTION = st.just("") | st.integers(0, 10**12).map(lambda digits: f".{digits}")
 
 
 def reference(parts: list[int], zone: str) -> datetime | None:
     """Return the moment in UTC of a date, a clock and a zone, None if there is no such moment."""
-    hours, minutes = (0, 0) if zone in "zZ" else (int(zone[1:3]), int(zone[4:]))
+    hours, minutes = (0, 0) if zone in "zZ" else (int(zone[1:3]), int(zone[-2:]))
     year, month, day, hour, minute, second = parts
     try:
         east = datetime(year, month, day, hour, minute, second, tzinfo=UTC)

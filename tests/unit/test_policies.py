@@ -1,13 +1,15 @@
 """What the functions may do: what stands in the files is what the code calls, and what these tests have seen it call."""
 
 import json
+import re
 from collections import defaultdict
 from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 
-from local import policies
+from chalicelib import config
+from local import apigateway, policies
 from tests.conftest import ROOT, TABLE
 from tests.support import recorder
 
@@ -65,6 +67,36 @@ def test_what_the_app_has_called_is_what_it_may_call() -> None:
 @pytest.mark.whole
 def test_the_authorizer_calls_nothing() -> None:
     assert allowed("any_user") == {}
+
+
+def test_no_arn_that_is_deployed_names_a_partition() -> None:
+    """Those of GovCloud, China and the European Sovereign Cloud refuse a policy that names another one."""
+    chalice = ROOT / ".chalice"
+    deployed = [*chalice.glob("*.json"), *chalice.glob("terraform/*.tf"), ROOT / "docs" / "deployer-policy.json"]
+    assert len(deployed) > 15
+    assert {path.name: found for path in deployed if (found := re.findall(r"arn:aws[^\"]*", path.read_text()))} == {}
+
+
+@pytest.mark.parametrize(("region", "partition"), [
+    ("eu-central-1", "aws"), ("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn"), ("eusc-de-east-1", "aws-eusc"),
+])  # fmt: skip
+def test_every_partition_is_known_to_policies_settings_and_deploy(
+    monkeypatch: pytest.MonkeyPatch, region: str, partition: str
+) -> None:
+    table = f"arn:{partition}:dynamodb:{region}:123456789012:table/task-api-prod"
+    assert any(fnmatchcase(table, named) for named in allowed("")["dynamodb:GetItem"])
+    assert not fnmatchcase(f"{table}-2", policies.policy("prod", "")["Statement"][0]["Resource"])
+    monkeypatch.setenv("USER_POOL_ARN", f"arn:{partition}:cognito-idp:{region}:123456789012:userpool/{region}_AbCdEfGhI")
+    assert config.read().region == region
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    assert apigateway.partition() == partition
+
+
+@pytest.mark.parametrize("partition", ["", "aws-", "aws-iso-x", "aws\n", "AWS", "*"])
+def test_what_is_no_partition_is_no_setting(monkeypatch: pytest.MonkeyPatch, partition: str) -> None:
+    monkeypatch.setenv("USER_POOL_ARN", f"arn:{partition}:cognito-idp:us-east-1:123456789012:userpool/us-east-1_AbCdEfGhI")
+    with pytest.raises(RuntimeError, match="USER_POOL_ARN"):
+        config.read()
 
 
 def test_topics_are_shut() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chalicelib.config import Settings
-from local import environment, licences, template
+from local import environment, licences, policies, template
 from tests.conftest import ROOT
 
 LOCKS = sorted(ROOT.glob("requirements*.txt"))
@@ -70,6 +70,28 @@ class TestTheLocks:
             for name in ("requirements.txt", "requirements-dev.txt")
         ]
         assert locked[0] <= locked[1]
+
+
+def attributes(name: str, tracked: list[str]) -> dict[str, str]:
+    """Return the value of one attribute of git for each of these files."""
+    command = ["git", "check-attr", "-z", "--stdin", name]
+    told = subprocess.run(command, cwd=ROOT, input="\0".join(tracked), check=True, capture_output=True, text=True).stdout
+    parts = told.split("\0")
+    return dict(zip(parts[::3], parts[2::3], strict=False))
+
+
+class TestTheClone:
+    def test_every_text_has_the_line_ends_of_unix_whatever_git_is_told(self) -> None:
+        text = {name for name in TRACKED if not name.endswith(".png")}
+        assert {name for name, end in attributes("eol", TRACKED).items() if end == "lf"} >= text
+        assert {name for name, kind in attributes("text", TRACKED).items() if kind == "unset"} == {*TRACKED} - text
+
+    def test_what_is_generated_is_marked(self) -> None:
+        generated = {*map(str, policies.files()), *(str(template.path(stage)) for stage in STAGES), *map(str, LOCKS)}
+        generated = {str(Path(name).relative_to(ROOT)) for name in generated}
+        generated |= {"chalicelib/openapi.json", "chalicelib/docs.html", "docs/licences.md"}
+        marked = {name for name, value in attributes("linguist-generated", TRACKED).items() if value == "set"}
+        assert marked == generated
 
 
 class TestTheLicences:

@@ -1,0 +1,98 @@
+"""Views as Chalice's own tutorial has them: they return a dict, or raise one of Chalice's errors."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from chalice import BadRequestError, Chalice, ChaliceViewError, ForbiddenError, NotFoundError, Response, UnauthorizedError
+from chalice.app import RouteEntry
+
+from app import app as api
+from chalicelib import middleware
+from local import openapi
+from tests.support.events import Context, event
+
+COMMON = {"X-Request-Id", "X-Content-Type-Options", "Cache-Control", "Access-Control-Allow-Origin"}
+
+
+def answer(returned: Any) -> Any:
+    """Return what an app answers whose one view returns this, or raises it."""
+    app = Chalice("plain", configure_logs=False)
+    app.register_middleware(middleware.answer, "http")
+    app.log.addHandler(middleware.Failures())
+    app.log.propagate = False
+
+    @app.route("/plain")
+    def plain() -> Any:
+        if isinstance(returned, Exception):
+            raise returned
+        return returned
+
+    return app(event(path="/plain"), Context())
+
+
+@pytest.mark.parametrize("body", [
+    {"hello": "world"}, {}, [], [1, {"a": None}], 5, 1.5, True, None, {"grüße": "😀"}, {"at": datetime(2030, 1, 1, tzinfo=UTC)},
+])  # fmt: skip
+def test_what_a_view_returns_is_sent_as_json(body: object) -> None:
+    got = answer(body)
+    assert got["statusCode"] == 200
+    assert json.loads(got["body"]) == ({"at": "2030-01-01T00:00:00Z"} if "at" in str(body) else body)
+    assert got["headers"]["Content-Type"] == "application/json"
+    assert got["headers"].keys() >= COMMON
+
+
+def test_status_headers_and_type_of_a_response_stay() -> None:
+    got = answer(Response({"a": 1}, {"content-type": "application/vnd.x+json", "X-Mine": "1"}, 201))
+    assert (got["statusCode"], got["body"], got["headers"]["X-Mine"]) == (201, '{"a":1}', "1")
+    assert {name.lower(): value for name, value in got["headers"].items()}["content-type"] == "application/vnd.x+json"
+    assert "Content-Type" not in got["headers"]
+
+
+def test_text_is_sent_as_text() -> None:
+    got = answer("hello")
+    assert (got["body"], got["headers"]["Content-Type"]) == ("hello", "text/plain; charset=utf-8")
+    assert "Content-Type" not in answer(Response("", {}, 204))["headers"]
+
+
+@pytest.mark.parametrize("body", [{"a": object()}, {1, object()}, b"bytes", {"a": "\ud800"}])
+def test_what_cannot_be_sent_as_json_is_a_fault_of_ours_and_the_log_says_of_which_kind(
+    body: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    got = answer(body)
+    assert (got["statusCode"], json.loads(got["body"])["type"]) == (500, "urn:problem:internal")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["errors"][0]["type"] in {"builtins.TypeError", "builtins.UnicodeEncodeError"}
+
+
+@pytest.mark.parametrize(("error", "status", "slug"), [
+    (BadRequestError("secret"), 400, "malformed"), (UnauthorizedError("secret"), 401, "unauthorized"), (ForbiddenError("secret"), 403, "forbidden"),
+    (NotFoundError("secret"), 404, "not-found"), (ChaliceViewError("secret"), 500, "internal"), (ValueError("secret"), 500, "internal"),
+])  # fmt: skip
+def test_an_error_of_chalice_is_the_problem_of_its_status_without_its_text(error: Exception, status: int, slug: str) -> None:
+    got = answer(error)
+    assert (got["statusCode"], json.loads(got["body"])["type"]) == (status, f"urn:problem:{slug}")
+    assert got["headers"]["Content-Type"] == "application/problem+json"
+    assert "secret" not in json.dumps(got)
+
+
+def undescribed() -> dict[str, str]:
+    """Greet the world."""
+    return {"hello": "world"}
+
+
+def test_the_document_says_what_it_does_not_know(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = RouteEntry(undescribed, "undescribed", "/plain", "GET", content_types=["application/json"])
+    monkeypatch.setitem(api.routes, "/plain", {"GET": entry})
+    monkeypatch.setattr(openapi, "DOCUMENT", tmp_path / "openapi.json")
+    openapi.write()
+    written = json.loads(openapi.DOCUMENT.read_text())["paths"]["/plain"]["get"]
+    assert written["summary"] == "Greet the world."
+    assert written["responses"]["200"]["content"] == {"application/json": {"schema": {}}}
+    told = capsys.readouterr().err
+    assert "GET /plain" in told
+    assert "vocabulary.py" in told
+    assert told.count("\n") == 1
