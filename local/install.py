@@ -187,7 +187,8 @@ def main() -> int:
     repeat = again[0] if again else "repeat the command"
     if sys.version_info < OLDEST:
         message = "Python 3.11 or later is needed, and this is {}.{}. Name one: {} PYTHON=python3.12"
-        print(message.format(sys.version_info[0], sys.version_info[1], repeat), file=sys.stderr)
+        without = re.sub(r" PYTHON=\S+", "", repeat)
+        print(message.format(sys.version_info[0], sys.version_info[1], without), file=sys.stderr)
         return 1
     for signal_ in (signal.SIGINT, signal.SIGTERM):  # a shell may have started this process with Ctrl-C ignored
         signal.signal(signal_, signal.default_int_handler)
