@@ -50,10 +50,18 @@ def _prepare() -> None:
     if command in _DEPLOYING:
         _add_to_functions(settings)
         _finish_after(stage)
+    if command == "package" and not options.params["merge_template"]:
+        _say_what_is_missing(stage, options.params["pkg_format"])
     if command in _WRITING:
         _add_to_functions(dict.fromkeys(settings, ""))
         environment.use_none()
     os.environ.update(environment.variables(stage) | settings)
+
+
+def _say_what_is_missing(stage: str, form: str) -> None:
+    """Say that what is written without the merge template is not all that the API needs."""
+    whole = "make package-terraform" if form == "terraform" else f"--merge-template .chalice/merge-{stage}.json"
+    print(f"{', '.join(environment.placeholders())} stay empty, and there is no table: {whole} adds it.", file=sys.stderr)
 
 
 def _command_line() -> tuple[str, click.Context]:

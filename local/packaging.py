@@ -28,7 +28,7 @@ def shipped(stage: str, **changes: object) -> Iterator[Path]:
     shipping.require_what_is_imported(ROOT, left_out)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "task-api"
-        shutil.copytree(ROOT / ".chalice", copy / ".chalice", ignore=shutil.ignore_patterns("deployments", "deployed"))
+        shutil.copytree(ROOT / ".chalice", copy / ".chalice", ignore=shutil.ignore_patterns("deployments*", "deployed"))
         for name in (Path("requirements.txt"), *names):
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, copy / name)

@@ -4,6 +4,7 @@ Chalice zips everything in chalicelib and vendor, in the order of the file syste
 fetches wheels for its own machine first. `local/chalice_cli.py` makes it do what is decided here.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -64,6 +65,8 @@ def apply(folder: Path, stage: str) -> None:
     """Let Chalice build the zip of a stage from what is shipped and the wheels of its lock alone; raises LocalError."""
     shipped, left_out = files(folder)
     tell(left_out)
+    lock = os.open(folder / ".chalice" / "deployments.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # until this process ends: two at once would remove each other's deployments
     # Chalice would take up a zip of the same contents, whatever the names and modes in it.
     shutil.rmtree(folder / ".chalice" / "deployments", ignore_errors=True)
     os.environ |= {

@@ -58,7 +58,9 @@ def merged(checkout: Path) -> Path:
 @pytest.fixture(scope="module")
 def bare(checkout: Path) -> Path:
     """Package without the merge template, and return the folder."""
-    assert chalice(checkout, "package", "--stage", "prod", "bare").returncode == 0
+    done = chalice(checkout, "package", "--stage", "prod", "bare")
+    assert done.returncode == 0
+    assert "--merge-template .chalice/merge-prod.json adds it." in done.stderr
     return checkout / "bare"
 
 
@@ -93,6 +95,14 @@ class TestPackage:
         assert done.returncode == 1
         assert "A setting of the stage is missing or wrong" in done.stderr.splitlines()[-1]
         assert "TABLE_NAME" in done.stderr.splitlines()[-1]
+
+    def test_four_at_once_write_what_one_writes(self, checkout: Path, bare: Path, tmp_path: Path) -> None:
+        command = [CHALICE, "package", "--stage", "prod"]
+        outs = [str(tmp_path / name) for name in ("one", "two", "three", "four")]
+        processes = [subprocess.Popen([*command, out], cwd=checkout, env=clean_environment(**NOWHERE)) for out in outs]
+        assert [process.wait(PATIENCE) for process in processes] == [0] * 4
+        for name in ("sam.json", "deployment.zip"):
+            assert {(Path(out) / name).read_bytes() for out in outs} == {(bare / name).read_bytes()}
 
     def test_terraform_is_written_too(self, checkout: Path) -> None:
         assert chalice(checkout, "package", "--pkg-format", "terraform", "--stage", "prod", "tf").returncode == 0
