@@ -26,6 +26,7 @@ rules.register_profile(
 )
 rules.load_profile("steady")
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started here must hear Ctrl-C, though a shell ignored it
 ROOT = Path(__file__).parent.parent
 TABLE = "task-api-test"
 

@@ -135,7 +135,7 @@ class TestContents:
         environment = clean_environment(**NOWHERE)
         done = subprocess.run(command, cwd=checkout, env=environment, check=False, capture_output=True, text=True)
         expected = "The app imports what is left out and would not start on AWS: git add chalicelib/novelty.py\n"
-        assert (done.returncode, done.stderr) == (1, expected)
+        assert (done.returncode, done.stderr.splitlines(keepends=True)[-1]) == (1, expected)
         assert not (checkout / "dist").exists()
 
     def test_a_repository_that_git_does_not_read_is_named(self, tmp_path: Path) -> None:
