@@ -3,6 +3,7 @@ PYTHON ?= python3
 PORT ?= 8000
 AWS_PORT ?= 4566
 export PORT AWS_PORT
+export AGAIN = $(strip make $(MAKECMDGOALS) $(MAKEOVERRIDES))
 unexport PYTHONSAFEPATH
 
 .PHONY: .venv .venv/lint run stop help test check fuzz history bugs load generate package package-terraform deploy destroy lock clean
@@ -41,9 +42,9 @@ bugs: .venv  ## seed bugs into a copy, each of which must be caught
 load: .venv  ## 64 clients against a deployed stack (SECONDS=60)
 	@.venv/bin/python -u -m tests.support.load $(SECONDS)
 
-# An environment that is ready takes no time here; it is made anew when its lock, its folder or PYTHON is another.
+# An environment that is ready takes no time here; it is made anew when its lock, its folder or the version of PYTHON is another.
 .venv:
-	@"$(PYTHON)" local/install.py .venv requirements-dev.txt "$(strip make $(MAKECMDGOALS) $(MAKEOVERRIDES))"
+	@"$(PYTHON)" local/install.py .venv requirements-dev.txt "$$AGAIN"
 
 generate: .venv  ## write what is generated from the code
 	@.venv/bin/python -m local generate
@@ -57,7 +58,7 @@ package package-terraform deploy destroy: .venv
 	@.venv/bin/python -m local $@ $(STAGE)
 
 .venv/lint: .venv
-	@.venv/bin/python local/install.py .venv/lint requirements-lint.txt "$(strip make $(MAKECMDGOALS) $(MAKEOVERRIDES))"
+	@.venv/bin/python local/install.py .venv/lint requirements-lint.txt "$$AGAIN"
 
 LOCK = .venv/lint/bin/python -m uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 lock: .venv/lint  ## write the lock files from pyproject.toml
