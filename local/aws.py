@@ -53,7 +53,7 @@ def join() -> dict[str, str]:
     """Return the variables that lead to the AWS that runs, once they are set here; raises LocalError if none does."""
     variables = environment.announced() if is_alive() else {}
     try:
-        answers(f"{variables['AWS_ENDPOINT_URL']}/_ministack/health")
+        _await_health(f"{variables['AWS_ENDPOINT_URL']}/_ministack/health")
     except (OSError, ValueError, KeyError) as error:
         message = "Nothing is running here. Start it with `make run` or `chalice local`, in another terminal."
         raise LocalError(message) from error
@@ -61,9 +61,23 @@ def join() -> dict[str, str]:
     return variables
 
 
+def _await_health(url: str) -> None:
+    """Wait for the answer of an AWS that lives but may be busy; raises OSError where it ends or takes too long."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            answers(url)
+        except OSError:
+            if not is_alive() or time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
 def is_alive() -> bool:
     """Return whether an AWS of this checkout lives."""
-    return not _is_free(_ALIVE, fcntl.LOCK_EX)
+    return not _is_free(_ALIVE, fcntl.LOCK_SH)  # shared, so that those who ask do not meet each other
 
 
 def _start(port: int, prepare: Callable[[], dict[str, str]]) -> None:
@@ -87,10 +101,15 @@ def _start(port: int, prepare: Callable[[], dict[str, str]]) -> None:
 
 
 def _end_what_was_left() -> None:
-    """End an AWS whose start was killed before others could join it."""
+    """End an AWS whose start was killed before others could join it; raises LocalError where it does not end."""
+    began = time.monotonic()
     while is_alive():
+        waited = time.monotonic() - began
+        if waited > _PATIENCE:
+            message = f"An AWS of an earlier start does not end; its process id is in {_ALIVE}. End it, then start again."
+            raise LocalError(message)
         with suppress(ProcessLookupError, ValueError):
-            os.killpg(int(_ALIVE.read_text()), signal.SIGTERM)
+            os.killpg(int(_ALIVE.read_text()), signal.SIGTERM if waited < _PATIENCE / 2 else signal.SIGKILL)
         time.sleep(0.2)
 
 
@@ -140,7 +159,7 @@ def _is_free(path: Path, how: int) -> bool:
 @contextmanager
 def locked(path: Path, how: int) -> Iterator[None]:
     """Hold a lock on a file for the length of a block; raises BlockingIOError where it is taken and `how` has LOCK_NB."""
-    with path.open("a") as lock:
+    with path.open("a+") as lock:
         fcntl.flock(lock, how)
         yield
 

@@ -9,6 +9,7 @@ both      a zip of what is shipped alone, with modes of ours (local/shipping.py)
 others    placeholders as well
 """
 
+import importlib
 import os
 import sys
 from importlib.util import find_spec
@@ -35,11 +36,12 @@ def _prepare() -> None:
     if not find_spec("boto3"):
         sys.exit(environment.missing("boto3"))
     stage = options.params.get("stage", environment.STAGE)
-    if command in _DEPLOYING and options.params.get("profile"):
-        os.environ["AWS_PROFILE"] = options.params["profile"]
     try:
         environment.require_stage(stage)
+        if command == "package":
+            _require_own_merge_template(stage, options.params["merge_template"])
         if command not in _WRITING:
+            _use_profile(options.params.get("profile"))
             environment.require_region()
         settings = _deployed_settings(stage) if command in _DEPLOYING else environment.placeholders()
         if command in {"deploy", "package"}:
@@ -56,6 +58,21 @@ def _prepare() -> None:
         _add_to_functions(dict.fromkeys(settings, ""))
         environment.use_none()
     os.environ.update(environment.variables(stage) | settings)
+
+
+def _use_profile(profile: str | None) -> None:
+    """Talk to AWS with the profile that Chalice was given, which beats keys in the environment there too."""
+    if profile:
+        os.environ["AWS_PROFILE"] = profile
+        environment.require_region()  # which raises LocalError for a profile that is not there
+        boto3 = importlib.import_module("boto3")
+        boto3.setup_default_session(profile_name=profile)
+
+
+def _require_own_merge_template(stage: str, template: str | None) -> None:
+    if template and Path(template).name in {f"merge-{other}.json" for other in environment.stages() if other != stage}:
+        message = f"{template} is the merge template of another stage; take .chalice/merge-{stage}.json."
+        raise LocalError(message)
 
 
 def _say_what_is_missing(stage: str, form: str) -> None:

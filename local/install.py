@@ -29,7 +29,7 @@ PIP_INSTALL = ("-m", "pip", "install", "--no-deps", "--require-hashes", "--only-
 _ARE_THERE = "import importlib.metadata, sys; [importlib.metadata.version(name) for name in sys.argv[1:]]"
 _FROM_WHERE = (
     "CACHE_DIR CERT CLIENT_CERT CONFIG_FILE DEFAULT_TIMEOUT EXTRA_INDEX_URL FIND_LINKS INDEX_URL KEYRING_PROVIDER "
-    "NO_CACHE_DIR NO_INDEX PROXY RETRIES TIMEOUT TRUSTED_HOST"
+    "NO_CACHE_DIR NO_INDEX PROXY RETRIES TIMEOUT TRUSTED_HOST USE_DEPRECATED USE_FEATURE"
 )
 """The settings of pip, as variables PIP_..., that say where packages come from; all others could install something else."""
 
@@ -129,7 +129,7 @@ def run(command: "list[str]", lock: Path, *held: int) -> None:
     environment = {name: value for name, value in os.environ.items() if name in kept or not name.startswith("PIP_")} | ours
     process = subprocess.Popen(  # noqa: S603 - our own words
         command, env=environment, pass_fds=held,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
     )  # fmt: skip
     lines: Queue[str] = Queue()
     output = cast("IO[str]", process.stdout)

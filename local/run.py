@@ -42,7 +42,8 @@ def stop() -> None:
         with suppress(BlockingIOError), aws.locked(entry, fcntl.LOCK_EX | fcntl.LOCK_NB):
             entry.unlink()  # its process is gone, without having had the time
             continue
-        os.kill(int(entry.name), signal.SIGINT)
+        with suppress(ProcessLookupError):  # it may have ended just now
+            os.kill(int(entry.name), signal.SIGINT)
         with aws.locked(entry, fcntl.LOCK_EX):  # which that process holds to its end
             stopped += 1
     if not stopped:
@@ -60,7 +61,7 @@ def _listed() -> Iterator[None]:
         try:
             yield
         finally:
-            entry.unlink()
+            entry.unlink(missing_ok=True)  # whoever has removed the folder has removed it too
 
 
 @contextmanager

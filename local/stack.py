@@ -66,29 +66,33 @@ def status(stage: str) -> str:
 
 def settings(stage: str) -> dict[str, str]:
     """Return the settings that come out of the stack; none where there is no stack."""
-    outputs = _outputs(stage)
+    outputs = _outputs(_described(stage))
     return {setting: outputs[output] for output, setting in _SETTINGS.items() if output in outputs}
 
 
 def require(stage: str) -> dict[str, str]:
     """Return the settings that come out of the stack; raises LocalError without one, or if it has an API itself."""
     try:
-        outputs = _outputs(stage)
+        stack = _described(stage)
     except (BotoCoreError, ClientError) as error:
         message = f"The stack {name(stage)} cannot be read: {error}"
         raise LocalError(message) from error
+    outputs = _outputs(stack)
     if "RestAPIId" in outputs:
         message = f"The stack {name(stage)} has an API already, from `chalice package`: deploy its next template instead."
         raise LocalError(message)
-    found = settings(stage)
-    if not found:
+    if not stack:
         message = f"Stage {stage} has no table and no users: no stack {name(stage)}. Make them: make deploy STAGE={stage}"
         raise LocalError(message)
-    return found
+    if not _SETTINGS.keys() <= outputs.keys():
+        state = f"The stack {name(stage)} is {stack['StackStatus']} and lacks outputs."
+        message = f"{state} Bring it up to date: make deploy STAGE={stage}"
+        raise LocalError(message)
+    return {setting: outputs[output] for output, setting in _SETTINGS.items()}
 
 
-def _outputs(stage: str) -> dict[str, str]:
-    return {output["OutputKey"]: output["OutputValue"] for output in _described(stage).get("Outputs", [])}
+def _outputs(stack: dict[str, Any]) -> dict[str, str]:
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
 def _described(stage: str) -> dict[str, Any]:

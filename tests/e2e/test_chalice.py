@@ -104,6 +104,13 @@ class TestPackage:
         for name in ("sam.json", "deployment.zip"):
             assert {(Path(out) / name).read_bytes() for out in outs} == {(bare / name).read_bytes()}
 
+    def test_the_merge_template_of_another_stage_is_refused(self, checkout: Path, tmp_path: Path) -> None:
+        arguments = ("package", "--stage", "prod", "--merge-template", ".chalice/merge-dev.json", str(tmp_path / "out"))
+        done = chalice(checkout, *arguments)
+        expected = ".chalice/merge-dev.json is the merge template of another stage; take .chalice/merge-prod.json.\n"
+        assert (done.returncode, done.stderr) == (1, expected)
+        assert not (tmp_path / "out").exists()
+
     def test_terraform_is_written_too(self, checkout: Path) -> None:
         assert chalice(checkout, "package", "--pkg-format", "terraform", "--stage", "prod", "tf").returncode == 0
         assert sorted(path.name for path in (checkout / "tf").iterdir()) == ["chalice.tf.json", "deployment.zip"]
@@ -155,6 +162,22 @@ class TestDeploy:
         expected = "Stage dev has no table and no users: no stack task-api-dev. Make them: make deploy STAGE=dev\n"
         assert (done.returncode, done.stderr) == (1, expected)
         assert held(account.aws) == before
+
+    def test_it_asks_with_the_profile_that_it_was_given_whatever_keys_the_shell_holds(
+        self, account: Checkout, tmp_path: Path
+    ) -> None:
+        (tmp_path / "config").write_text("[profile mine]\nregion = us-east-1\n")
+        (tmp_path / "credentials").write_text("[mine]\naws_access_key_id = test\naws_secret_access_key = test\n")
+        shell = account.aws.environment | {
+            "AWS_ACCESS_KEY_ID": "AKIASHELL",
+            "AWS_CONFIG_FILE": str(tmp_path / "config"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),
+        }
+        done = chalice(account.folder, "deploy", "--stage", "dev", "--profile", "mine", **shell)
+        assert (done.returncode, done.stderr.partition(":")[0]) == (1, "Stage dev has no table and no users")
+        done = chalice(account.folder, "deploy", "--stage", "dev", "--profile", "nosuch", **shell)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert "nosuch" in done.stderr
 
     @pytest.mark.parametrize(("environment", "told"), [
         ({}, "No region of AWS is set."), ({"AWS_DEFAULT_REGION": "eu-central-1"}, "The stack task-api-dev cannot be read: Unable to locate credentials"),

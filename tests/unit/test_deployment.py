@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import boto3
 import chalice.app
 import pytest
 from chalice.deploy.swagger import TemplatedSwaggerGenerator
@@ -16,7 +17,7 @@ from app import app
 from chalicelib import aws, ledger, middleware, web
 from chalicelib.config import Settings
 from chalicelib.middleware import LONGEST  # before a test makes it longer
-from local import environment
+from local import environment, stack
 from local import template as merging
 from tests.conftest import ROOT
 from tests.support import pool
@@ -85,6 +86,14 @@ def test_every_setting_stands_in_every_stage() -> None:
 @pytest.mark.parametrize("stage", environment.stages())
 def test_the_merge_template_is_what_the_code_says(stage: str) -> None:
     assert merging.path(stage).read_text() == merging.text(stage), "`make generate` writes it anew"
+
+
+def test_a_stack_without_all_its_outputs_is_no_stage_to_deploy_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    half = {"Resources": {"T": {"Type": "AWS::SNS::Topic"}}, "Outputs": {"TableName": {"Value": "task-api-dev"}}}
+    boto3.client("cloudformation").create_stack(StackName="task-api-dev", TemplateBody=json.dumps(half))
+    with pytest.raises(environment.LocalError, match="is CREATE_COMPLETE and lacks outputs"):
+        stack.require("dev")
 
 
 def test_a_setting_that_is_equal_in_all_stages_stands_once() -> None:
