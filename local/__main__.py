@@ -5,9 +5,7 @@ import os
 import signal
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parent.parent
 _COMMANDS = {
     "run": "serve the API on this machine, and start or join an AWS there",
     "stop": "end all that `run` and `chalice local` serve from this folder",
@@ -115,10 +113,10 @@ def _on_the_way_to_aws(command: str, stage: str) -> None:
         template.write()
         licences.write()
     elif command == "package":
-        packaging.package(stage, _ROOT / "dist" / stage)
+        packaging.package(stage, environment.ROOT / "dist" / stage)
         print(f"Written to dist/{stage}: MANIFEST.md tells what it is, docs/deploy.md how to deploy it.")
     elif command == "package-terraform":
-        terraform.package(stage, _ROOT / "dist" / f"{stage}-terraform")
+        terraform.package(stage, environment.ROOT / "dist" / f"{stage}-terraform")
         print(f"Written to dist/{stage}-terraform: README.md there tells how to use it.")
     elif command == "deploy":
         deploy.deploy(stage)

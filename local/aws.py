@@ -22,7 +22,7 @@ from pathlib import Path
 from local import environment
 from local.environment import HOME, HOST, ROOT, LocalError, answers
 
-_PATIENCE = 120  # seconds; a process that ends is noticed at once
+PATIENCE = 120  # seconds; a process that ends is noticed at once
 _LOG = HOME / "aws.log"
 _USED = HOME / "aws.lock"
 _ALIVE = HOME / "alive.lock"
@@ -63,7 +63,7 @@ def join() -> dict[str, str]:
 
 def _await_health(url: str) -> None:
     """Wait for the answer of an AWS that lives but may be busy; raises OSError where it ends or takes too long."""
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + PATIENCE
     while True:
         try:
             answers(url)
@@ -96,7 +96,7 @@ def _start(port: int, prepare: Callable[[], dict[str, str]]) -> None:
     except BaseException:  # also Ctrl-C: others may wait to start one of their own
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGTERM)
-        process.wait(_PATIENCE)
+        process.wait(PATIENCE)
         raise
 
 
@@ -105,11 +105,11 @@ def _end_what_was_left() -> None:
     began = time.monotonic()
     while is_alive():
         waited = time.monotonic() - began
-        if waited > _PATIENCE:
+        if waited > PATIENCE:
             message = f"An AWS of an earlier start does not end; its process id is in {_ALIVE}. End it, then start again."
             raise LocalError(message)
         with suppress(ProcessLookupError, ValueError):
-            os.killpg(int(_ALIVE.read_text()), signal.SIGTERM if waited < _PATIENCE / 2 else signal.SIGKILL)
+            os.killpg(int(_ALIVE.read_text()), signal.SIGTERM if waited < PATIENCE / 2 else signal.SIGKILL)
         time.sleep(0.2)
 
 
@@ -124,9 +124,9 @@ def require_free_port(host: str, port: int, other: str) -> None:
             raise LocalError(message) from error
 
 
-def await_answer(process: "subprocess.Popen[bytes]", url: str, otherwise: str) -> None:
-    """Wait until a server answers; raises LocalError when it ends or takes too long."""
-    end = time.monotonic() + _PATIENCE
+def await_answer(process: "subprocess.Popen[bytes]", url: str, otherwise: str, seconds: float = PATIENCE) -> None:
+    """Wait until a server answers; raises LocalError when it ends or takes longer."""
+    end = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < end:
         try:
             answers(url)
@@ -169,7 +169,7 @@ def _end_with_the_last_user() -> None:
         environment.leave()
         for signal_ in (signal.SIGTERM, signal.SIGKILL):
             os.killpg(0, signal_)
-            time.sleep(_PATIENCE / 2)
+            time.sleep(PATIENCE / 2)
 
 
 def main(port: str) -> None:

@@ -9,7 +9,6 @@ both      a zip of what is shipped alone, with modes of ours (local/shipping.py)
 others    placeholders as well
 """
 
-import importlib
 import os
 import sys
 from importlib.util import find_spec
@@ -38,26 +37,33 @@ def _prepare() -> None:
     stage = options.params.get("stage", environment.STAGE)
     try:
         environment.require_stage(stage)
-        if command == "package":
-            _require_own_merge_template(stage, options.params["merge_template"])
-        if command not in _WRITING:
-            _use_profile(options.params.get("profile"))
-            environment.require_region()
-        settings = _deployed_settings(stage) if command in _DEPLOYING else environment.placeholders()
-        if command in {"deploy", "package"}:
-            shipping.apply(Path.cwd(), stage)
+        settings = _settings(command, stage, options.params)
     except LocalError as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
+        sys.exit(str(error))
+    os.environ.update(environment.variables(stage) | settings)
+
+
+def _settings(command: str, stage: str, given: dict[str, Any]) -> dict[str, str]:
+    """Return the settings that the app needs beside those of .chalice/config.json; raises LocalError."""
+    if command not in _WRITING:
+        _use_profile(given.get("profile"))
+        environment.require_region()
+    settings = environment.placeholders()
     if command in _DEPLOYING:
+        from local import stack  # noqa: PLC0415 - it imports boto3, which may not be installed
+
+        settings = stack.require(stage)
         _add_to_functions(settings)
         _finish_after(stage)
-    if command == "package" and not options.params["merge_template"]:
-        _say_what_is_missing(stage, options.params["pkg_format"])
     if command in _WRITING:
-        _add_to_functions(dict.fromkeys(settings, ""))
         environment.use_none()
-    os.environ.update(environment.variables(stage) | settings)
+        _add_to_functions(dict.fromkeys(settings, ""))
+    if command == "package":
+        _require_own_merge_template(stage, given["merge_template"])
+        _say_what_is_missing(stage, given)
+    if command in {"deploy", "package"}:
+        shipping.apply(Path.cwd(), stage)
+    return settings
 
 
 def _use_profile(profile: str | None) -> None:
@@ -65,7 +71,8 @@ def _use_profile(profile: str | None) -> None:
     if profile:
         os.environ["AWS_PROFILE"] = profile
         environment.require_region()  # which raises LocalError for a profile that is not there
-        boto3 = importlib.import_module("boto3")
+        import boto3  # noqa: PLC0415 - whether it is installed was asked before
+
         boto3.setup_default_session(profile_name=profile)
 
 
@@ -75,10 +82,13 @@ def _require_own_merge_template(stage: str, template: str | None) -> None:
         raise LocalError(message)
 
 
-def _say_what_is_missing(stage: str, form: str) -> None:
+def _say_what_is_missing(stage: str, given: dict[str, Any]) -> None:
     """Say that what is written without the merge template is not all that the API needs."""
-    whole = "make package-terraform" if form == "terraform" else f"--merge-template .chalice/merge-{stage}.json"
-    print(f"{', '.join(environment.placeholders())} stay empty, and there is no table: {whole} adds it.", file=sys.stderr)
+    if not given["merge_template"]:
+        terraform = given["pkg_format"] == "terraform"
+        whole = "make package-terraform" if terraform else f"--merge-template .chalice/merge-{stage}.json"
+        told = f"{', '.join(environment.placeholders())} stay empty, and there is no table: {whole} adds it."
+        print(told, file=sys.stderr)
 
 
 def _command_line() -> tuple[str, click.Context]:
@@ -112,16 +122,8 @@ def _run_instead(options: click.Context) -> None:
         arguments.append("--no-reload")
     del os.environ["AWS_CHALICE_CLI_MODE"]
     sys.stdout.flush()
-    root = Path(__file__).resolve().parent.parent
-    os.chdir(root)
+    os.chdir(environment.ROOT)
     os.execv(sys.executable, [sys.executable, "-m", "local", "run", *arguments])  # noqa: S606 - our own words
-
-
-def _deployed_settings(stage: str) -> dict[str, str]:
-    """Return the settings that come out of the stage's stack; raises LocalError where there is none."""
-    from local import stack  # noqa: PLC0415 - most commands need no AWS
-
-    return stack.require(stage)
 
 
 def _add_to_functions(variables: dict[str, str]) -> None:

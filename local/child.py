@@ -51,7 +51,7 @@ def _end_with_the_parent() -> None:
 
 def main() -> None:
     """Run the module in the arguments."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started our parent deaf to it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started our parent with it ignored
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

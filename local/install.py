@@ -23,9 +23,9 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import IO, cast
 
-OLDEST = (3, 11)
+_OLDEST = (3, 11)
 _QUIET = 4  # seconds without a line of ours
-PIP_INSTALL = ("-m", "pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-input")
+_PIP_INSTALL = ("-m", "pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-input")
 _ARE_THERE = "import importlib.metadata, sys; [importlib.metadata.version(name) for name in sys.argv[1:]]"
 _FROM_WHERE = (
     "CACHE_DIR CERT CLIENT_CERT CONFIG_FILE DEFAULT_TIMEOUT EXTRA_INDEX_URL FIND_LINKS INDEX_URL KEYRING_PROVIDER "
@@ -65,7 +65,7 @@ def is_ready(folder: Path, lock: Path) -> bool:
         made_of, python = (folder / ".ready").read_text().splitlines()
     except (OSError, ValueError):
         return False
-    usable = sys.version_info < OLDEST or python == _python()
+    usable = sys.version_info < _OLDEST or python == _python()
     return usable and made_of == _digest(folder, lock) and os.access(str(folder / "bin" / "python"), os.X_OK)
 
 
@@ -90,7 +90,7 @@ def make(folder: Path, lock: Path) -> None:
 
 def install(python: Path, lock: Path, *held: int) -> None:
     """Install what the lock names into the environment of this interpreter, and check it; raises InstallError."""
-    run([str(python), "-I", *PIP_INSTALL, "--requirement", str(lock)], lock, *held)
+    run([str(python), "-I", *_PIP_INSTALL, "--requirement", str(lock)], lock, *held)
     run([str(python), "-I", "-m", "pip", "check"], lock, *held)
     everywhere = re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==[^;\n]*$", lock.read_text(), re.MULTILINE)  # not under a condition
     run([str(python), "-I", "-c", _ARE_THERE, *everywhere], lock, *held)
@@ -185,7 +185,7 @@ def main() -> int:
     if is_ready(Path(folder), Path(lock)):
         return 0
     repeat = again[0] if again else "repeat the command"
-    if sys.version_info < OLDEST:
+    if sys.version_info < _OLDEST:
         message = "Python 3.11 or later is needed, and this is {}.{}. Name one: {} PYTHON=python3.12"
         without = re.sub(r" PYTHON=\S+", "", repeat)
         print(message.format(sys.version_info[0], sys.version_info[1], without), file=sys.stderr)

@@ -1,6 +1,7 @@
 """The API on this machine until Ctrl-C: `make run`, and what `chalice local` becomes."""
 
 import fcntl
+import math
 import os
 import signal
 import time
@@ -19,8 +20,8 @@ _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def run(host: str, port: int, stage: str, *, reload: bool, parent: int) -> None:
     """Serve the API until a signal comes, or until another process is our parent than that one, unless it is 0.
 
-    The stage local stands on the AWS of this machine, any other on its own table and users, to which the variables of this
-    shell lead. Whatever happens, nothing is left running. Raises LocalError.
+    The stage local uses the AWS of this machine. Any other stage uses its own table and users, in the account to which the
+    variables of this shell lead. Whatever happens, nothing is left running. Raises LocalError.
     """
     environment.require_stage(stage, on_aws=False)
     aws.require_free_port(host, port, "make run PORT={0}, or chalice local --port {0}")
@@ -95,7 +96,6 @@ def _prepare() -> dict[str, str]:
 @contextmanager
 def _deployed(stage: str) -> Iterator[None]:
     environment.require_region()
-    environment.require_region()
     os.environ.update(stack.require(stage))
     yield
 
@@ -106,7 +106,8 @@ def _serve(host: str, port: int, stage: str, *, reload: bool, parent: int) -> No
     try:
         reachable = HOST if host == "0.0.0.0" else host  # noqa: S104 - compared, not bound to
         failed = "The API does not start; the lines above say why. Repair it, then start again."
-        aws.await_answer(server, f"http://{reachable}:{port}/health", failed)
+        patience = math.inf if reload else aws.PATIENCE  # code that cannot be imported is tried again when it has changed
+        aws.await_answer(server, f"http://{reachable}:{port}/health", failed, patience)
         url = f"http://{reachable}:{port}"
         _say(_welcome(url, reload=reload) if stage == STAGE else f"Stage {stage} is served at {url}. Ctrl-C stops it.")
         while server.poll() is None and parent in {0, os.getppid()}:

@@ -31,7 +31,7 @@ class _Filter(DefaultFilter):
 def main(host: str, port: str, stage: str, reload: str) -> None:
     """Serve on that port until a signal comes, and start again when a file changes, if asked to."""
     if reload:
-        _serve_and_reload(host, port, stage)
+        _serve_and_reload(host, port, stage, "It is tried again when a file changes.")
     else:
         serve(host, port, stage)
 
@@ -76,8 +76,8 @@ def _stop(process: SpawnProcess) -> None:
     process.join()
 
 
-def serve(host: str, port: str, stage: str) -> None:
-    """Serve the app as it is now; say what is wrong with it if it cannot be."""
+def serve(host: str, port: str, stage: str, then: str = "") -> None:
+    """Serve the app as it is now; say what is wrong with it if it cannot be, and what happens then."""
     os.environ.update(environment.variables(stage))
     try:
         from local import gateway  # noqa: PLC0415 - it imports the app, which reads the settings
@@ -99,7 +99,7 @@ def serve(host: str, port: str, stage: str) -> None:
         frames = traceback.extract_tb(cause.__traceback__)
         where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
         what = "".join(traceback.format_exception_only(cause)).strip()
-        print(f"The app does not start: {what}{where}\nIt is tried again when a file changes.", flush=True)
+        print(f"The app does not start: {what}{where}\n{then}".strip(), flush=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import pytest
 from tests.support import aws as e2e
 from tests.support import ways
 from tests.support.aws import Aws, Checkout
+from tests.support.events import event
 from tests.support.stand import PATIENCE, Stand, clean_environment, copied, free_port, listening
 
 CHALICE = str(Path(sys.executable).with_name("chalice"))
@@ -32,11 +33,11 @@ SHELL = {
 """What a shell may hold after `eval "$(python -m local env)"`."""
 
 
-def chalice(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def chalice(folder: Path, *arguments: str, typed: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command of Chalice and return what came of it; whatever that is, nobody sees a traceback."""
     done = subprocess.run(
         [CHALICE, *arguments],
-        cwd=folder, env=clean_environment(**NOWHERE, **environment), input="{}", check=False, capture_output=True, text=True,
+        cwd=folder, env=clean_environment(**NOWHERE, **environment), input=typed, check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert "Traceback" not in done.stdout + done.stderr
     return done
@@ -200,9 +201,12 @@ class TestDeploy:
         )
         patience = {"Delay": 1, "MaxAttempts": PATIENCE}
         cloudformation.get_waiter("stack_create_complete").wait(StackName="task-api-dev", WaiterConfig=patience)
-        done = chalice(account.folder, "deploy", "--stage", "dev", **account.aws.environment)
+        shell = {name: value for name, value in SHELL.items() if not name.startswith("AWS_")}
+        done = chalice(account.folder, "deploy", "--stage", "dev", **shell | account.aws.environment)
         assert done.returncode == 0, done.stderr
         assert "Rest API URL" in done.stdout
+        function = account.aws.client("lambda").get_function_configuration(FunctionName="task-api-dev")
+        assert not set(shell.values()) & set(function["Environment"]["Variables"].values())
         deployed = ways.found(account, account.aws)
         assert deployed("GET", "/health").status == 200
         tokens = deployed.signs_up("chalice@example.org")
@@ -214,7 +218,10 @@ class TestDeploy:
         environment = account.aws.environment
         assert "execute-api" in chalice(account.folder, "url", **environment).stdout
         assert chalice(account.folder, "logs", **environment).returncode == 0
-        assert chalice(account.folder, "invoke", "-n", "api_handler", **environment).returncode in {0, 1}
+        health = json.dumps(event("GET", "/health"))
+        invoked = chalice(account.folder, "invoke", "-n", "api_handler", typed=health, **environment)
+        assert invoked.returncode == 0
+        assert json.loads(json.loads(invoked.stdout)["body"])["status"] == "ok"
 
     def test_delete_takes_functions_and_api_away_and_leaves_the_data(self, account: Checkout) -> None:
         assert chalice(account.folder, "delete", "--stage", "dev", **account.aws.environment).returncode == 0

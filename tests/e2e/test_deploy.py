@@ -109,11 +109,10 @@ def test_deploy_names_the_step_that_failed_and_how_to_go_on(checkout: Checkout) 
 
 def test_deploy_after_a_failed_step_completes_and_a_second_deploy_changes_nothing(checkout: Checkout) -> None:
     checkout.local("deploy")
-    before, written = there(checkout.aws), checkout.config_file.read_text()
+    before = there(checkout.aws)
     assert (len(before["stacks"]), len(before["functions"]), len(before["apis"])) == (1, 2, 1)
     second = checkout.local("deploy")
     assert there(checkout.aws) == before
-    assert checkout.config_file.read_text() == written
     api = ways.found(checkout, checkout.aws)
     assert api("GET", "/nowhere").json["type"] == "urn:problem:not-found"
     assert f"{api.api_id}.execute-api" in second.stdout

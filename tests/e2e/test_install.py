@@ -122,7 +122,8 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def start(checkout: Path, **more: str) -> subprocess.Popen[str]:
-    environment = clean_environment(PIP_NO_INDEX="1", PIP_FIND_LINKS=(checkout / "wheels").as_uri(), **more)
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": (checkout / "wheels").as_uri()}
+    environment = clean_environment(**offline | more)
     return subprocess.Popen(
         ["make", "--no-print-directory", ".venv", f"PYTHON={sys.executable}"],
         cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
@@ -186,6 +187,7 @@ def test_two_at_once_install_once(checkout: Path) -> None:
     printed = "".join(process.communicate(timeout=PATIENCE)[0] for process in processes)
     assert [process.returncode for process in processes] == [0, 0]
     assert printed.count("Installing the packages") == 1
+    assert printed.count("Waiting for another installation into .venv ...") == 1
     assert packages(checkout) == TWO
 
 
@@ -219,12 +221,9 @@ def test_another_hash_is_refused_and_the_right_one_goes_on(checkout: Path) -> No
 
 def test_without_a_network_the_last_line_says_so(checkout: Path) -> None:
     nowhere = {"PIP_NO_INDEX": "0", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0"}
-    process = subprocess.run(
-        ["make", ".venv", f"PYTHON={sys.executable}"],
-        cwd=checkout, env=clean_environment(**nowhere), check=False, capture_output=True, text=True,
-    )  # fmt: skip
-    assert process.returncode != 0
-    assert "The package index cannot be reached, or lacks a package of requirements-dev.txt." in process.stderr
+    status, lines = made(checkout, **nowhere)
+    assert status != 0
+    assert lines[-1].startswith("The package index cannot be reached, or lacks a package of requirements-dev.txt.")
     assert not (checkout / ".venv" / ".ready").exists()
 
 

@@ -4,17 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import aws, leaks
+from tests.support import aws
 from tests.support.aws import Aws
 from tests.support.ground import Ground, shared
+from tests.support.no_leaks import nothing_leaks  # noqa: F401 - a fixture
 from tests.support.texters import STAGE
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _nothing_leaks() -> Iterator[None]:
-    """Fail the last test of a process if an answer or a log line of any has shown what it may not."""
-    yield
-    assert leaks.FOUND == []
 
 
 @pytest.fixture(scope="session")
