@@ -9,10 +9,10 @@ unexport PYTHONSAFEPATH
 .PHONY: .venv .venv/lint run stop help test check fuzz history bugs load generate package package-terraform deploy destroy lock clean
 
 run: .venv  ## serve the API on this machine until Ctrl-C (PORT=8000 AWS_PORT=4566)
-	@.venv/bin/python -m local run --end-with-parent
+	@.venv/bin/python -m tools run --end-with-parent
 
 stop: .venv  ## stop what `make run` or `chalice local` serves from this folder
-	@.venv/bin/python -m local stop
+	@.venv/bin/python -m tools stop
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -34,20 +34,20 @@ fuzz: .venv  ## 10,000 requests against what `make run` starts (SEED=1)
 	@.venv/bin/python -u -m tests.support.fuzzer $(SEED)
 
 history: .venv  ## concurrent clients, their histories checked (SEEDS=20)
-	@.venv/bin/python -u -m tests.support.histories $(SEEDS)
+	@.venv/bin/python -u -m tests.support.run_histories $(SEEDS)
 
 bugs: .venv  ## seed bugs into a copy, each of which must be caught
-	@.venv/bin/python -u -m tests.support.bugs
+	@.venv/bin/python -u -m tests.support.mutations
 
 load: .venv  ## 64 clients against a deployed stack (SECONDS=60)
 	@.venv/bin/python -u -m tests.support.load $(SECONDS)
 
 # An environment that is ready takes no time here; it is made anew when its lock, its folder or the version of PYTHON is another.
 .venv:
-	@"$(PYTHON)" local/install.py .venv requirements-dev.txt "$$AGAIN"
+	@"$(PYTHON)" tools/install.py .venv requirements-dev.txt "$$AGAIN"
 
 generate: .venv  ## write what is generated from the code
-	@.venv/bin/python -m local generate
+	@.venv/bin/python -m tools generate
 
 package: ## write the CloudFormation template and the zip of a stage (STAGE=prod) to dist
 package-terraform: ## write the Terraform module and the zip of a stage (STAGE=prod) to dist
@@ -55,10 +55,10 @@ deploy: ## deploy a stage (STAGE=dev) to the AWS account that you are signed in 
 destroy: ## take a stage (STAGE=dev) away from there
 package package-terraform deploy destroy: .venv
 	@test "$(STAGE)" || { echo "Name the stage: make $@ STAGE=dev" >&2; exit 1; }
-	@.venv/bin/python -m local $@ $(STAGE)
+	@.venv/bin/python -m tools $@ $(STAGE)
 
 .venv/lint: .venv
-	@.venv/bin/python local/install.py .venv/lint requirements-lint.txt "$$AGAIN"
+	@.venv/bin/python tools/install.py .venv/lint requirements-lint.txt "$$AGAIN"
 
 LOCK = .venv/lint/bin/python -m uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 lock: .venv/lint  ## write the lock files from pyproject.toml

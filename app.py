@@ -7,7 +7,7 @@ from chalice import AuthResponse, Chalice, CognitoUserPoolAuthorizer, Response
 from chalice.app import AuthRequest
 
 if "AWS_CHALICE_CLI_MODE" in os.environ:  # pragma: no cover - set by the `chalice` command, never in Lambda
-    import local.chalice_cli  # noqa: F401 - gives the command the settings of its stage; never shipped
+    import tools.local.chalice_cli  # noqa: F401 - gives the command the settings of its stage; never shipped
 
 from chalicelib import RELEASE, middleware, sms, tasks, web
 from chalicelib.auth import SMS_SCOPE

@@ -65,7 +65,7 @@ from msgspec import structs  # noqa: E402
 import app  # noqa: E402
 from chalicelib import aws, tokens  # noqa: E402 - the settings come first
 from chalicelib.config import settings  # noqa: E402
-from tests.support import documented, ears, leaks, recorder  # noqa: E402
+from tests.support import documented, leaks, log_capture, recorder  # noqa: E402
 from tests.support.alarm import Alarm, may_ring_anywhere  # noqa: E402
 from tests.support.people import Person  # noqa: E402
 from tests.support.selection import is_whole  # noqa: E402
@@ -78,7 +78,7 @@ class Watched(Chalice):
         values = [value for values in (event.get("multiValueQueryStringParameters") or {}).values() for value in values]
         values += (event.get("pathParameters") or {}).values()
         sent = leaks.Sent(event.get("headers") or {}, event.get("body"), values)
-        with recorder.Answering(), ears.listening(sent):
+        with recorder.Answering(), log_capture.listening(sent):
             answer = super().__call__(event, context)
         if "requestContext" in event:
             method, path = (event["requestContext"][name] for name in ("httpMethod", "resourcePath"))
@@ -238,7 +238,7 @@ def in_lambda(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 @pytest.fixture(scope="session")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Stand on the ground of ground.py, whose every case has people and an instance of its own."""
-    from tests.support.ground import prepared  # noqa: PLC0415 - which needs what is above
+    from tests.support.testbed import prepared  # noqa: PLC0415 - which needs what is above
 
     with prepared(tmp_path_factory.mktemp("ground")) as ground:
         yield ground

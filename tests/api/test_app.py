@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from chalicelib import RELEASE
-from tests.support.network import network
 from tests.support.people import Person, client, path_of
+from tests.support.sdk_faults import network
 
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 INSTANT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"

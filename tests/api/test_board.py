@@ -11,8 +11,8 @@ from chalicelib.problems import Forbidden
 from tests.conftest import TABLE
 from tests.support import pool
 from tests.support.alarm import Alarm
-from tests.support.network import Deadline, network, refused, use_fresh_client
 from tests.support.people import Person, path_of
+from tests.support.sdk_faults import Deadline, network, refused, use_fresh_client
 
 BOARD = "/admin/tasks"
 

@@ -10,7 +10,7 @@ from chalicelib.problems import Unavailable
 from tests.support import pool
 from tests.support.alarm import Alarm
 from tests.support.events import Context, context, event
-from tests.support.mishaps import drip, hang_before
+from tests.support.faults import drip, hang_before
 from tests.support.people import Person
 from tests.support.pool import access_claims, id_claims, machine_claims, token
 from tests.support.proxy import Exchange, Fault, Proxy

@@ -9,10 +9,10 @@ import pytest
 
 from app import app
 from chalicelib.problems import Malformed
-from tests.support import ears, leaks, pool
+from tests.support import leaks, log_capture, pool
 from tests.support.leaks import Sent
-from tests.support.network import network, refused
 from tests.support.people import Answer, Person, path_of
+from tests.support.sdk_faults import network, refused
 
 TOKEN = pool.token(pool.id_claims(email="canary@example.com"))
 BODY = {"title": "canary title", "description": "canary description", "due_at": "canary due", "to": "+12025550123", "message": "canary message"}  # fmt: skip
@@ -69,7 +69,7 @@ class TestTheFinder:
     def test_it_hears_all_that_is_written(self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
         monkeypatch.setattr(leaks, "FOUND", [])
 
-        @ears.listening(SENT)
+        @log_capture.listening(SENT)
         def leak() -> None:
             print("canary message")
             app.log.parent.warning("canary-key")  # type: ignore[union-attr]

@@ -16,8 +16,8 @@ from chalicelib import aws
 from tests.support import pool
 from tests.support.alarm import Alarm
 from tests.support.events import REQUEST_ID, Context, context, event
-from tests.support.network import Fault, elsewhere, network, refused
 from tests.support.people import Person, client, path_of
+from tests.support.sdk_faults import Fault, elsewhere, network, refused
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:

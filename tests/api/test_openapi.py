@@ -15,9 +15,9 @@ from openapi_spec_validator import validate
 from app import app
 from chalicelib import RELEASE
 from chalicelib.problems import Problem
-from local import openapi, reference
 from tests.support import documented
 from tests.support.people import Person
+from tools.generate import openapi, reference
 
 DOCUMENT: Any = json.loads(openapi.DOCUMENT.read_text())
 OPERATIONS = [(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods]

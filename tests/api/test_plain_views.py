@@ -10,8 +10,8 @@ from chalice.app import RouteEntry
 
 from app import app as api
 from chalicelib import middleware
-from local import openapi
 from tests.support.events import Context, event
+from tools.generate import openapi
 
 COMMON = {"X-Request-Id", "X-Content-Type-Options", "Cache-Control", "Access-Control-Allow-Origin"}
 
@@ -94,5 +94,5 @@ def test_the_document_says_what_it_does_not_know(
     assert written["responses"]["200"]["content"] == {"application/json": {"schema": {}}}
     told = capsys.readouterr().err
     assert "GET /plain" in told
-    assert "vocabulary.py" in told
+    assert "openapi_text.py" in told
     assert told.count("\n") == 1

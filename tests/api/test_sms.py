@@ -25,7 +25,9 @@ from chalicelib.config import settings
 from chalicelib.text import country, is_barred, parts
 from tests.conftest import TABLE
 from tests.support import pool
-from tests.support.network import (
+from tests.support.people import Answer, Person
+from tests.support.pool import access_claims, id_claims, machine_claims, token
+from tests.support.sdk_faults import (
     Deadline,
     answered,
     delivered_twice,
@@ -35,8 +37,6 @@ from tests.support.network import (
     refused,
     use_fresh_client,
 )
-from tests.support.people import Answer, Person
-from tests.support.pool import access_claims, id_claims, machine_claims, token
 
 REFUSAL = b"<ErrorResponse><Error><Code>InvalidParameter</Code></Error></ErrorResponse>"
 UNKNOWN = {"message_id": None, "status": "unknown"}

@@ -11,7 +11,8 @@ from botocore.exceptions import ParamValidationError
 
 from chalicelib import aws, cursor
 from tests.conftest import TABLE
-from tests.support.network import (
+from tests.support.people import Answer, Person, path_of
+from tests.support.sdk_faults import (
     Deadline,
     Fault,
     answered,
@@ -23,7 +24,6 @@ from tests.support.network import (
     refused,
     use_fresh_client,
 )
-from tests.support.people import Answer, Person, path_of
 
 UNAVAILABLE = (503, "unavailable")
 NOON = 1_893_499_200_000_000_000  # nanoseconds since the epoch, at noon of 2030-01-01

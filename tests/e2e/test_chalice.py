@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.support import aws as e2e
-from tests.support import ways
+from tests.support import deployments
 from tests.support.aws import Aws, Checkout
 from tests.support.events import event
-from tests.support.stand import PATIENCE, Stand, clean_environment, copied, free_port, listening
+from tests.support.local_server import PATIENCE, Stand, clean_environment, copied, free_port, listening
 
 CHALICE = str(Path(sys.executable).with_name("chalice"))
 NOWHERE = {"AWS_EC2_METADATA_DISABLED": "true"}  # else boto3 asks the network for credentials
@@ -30,7 +30,7 @@ SHELL = {
     "WEB_ORIGIN": "http://laptop",
     "AWS_DEFAULT_REGION": "cn-north-1",
 }
-"""What a shell may hold after `eval "$(python -m local env)"`."""
+"""What a shell may hold after `eval "$(python -m tools env)"`."""
 
 
 def chalice(folder: Path, *arguments: str, typed: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -67,7 +67,7 @@ def bare(checkout: Path) -> Path:
 
 class TestPackage:
     def test_with_the_merge_template_it_writes_the_template_of_make_package(self, checkout: Path, merged: Path) -> None:
-        command = [sys.executable, "-m", "local", "package", "prod"]
+        command = [sys.executable, "-m", "tools", "package", "prod"]
         subprocess.run(command, cwd=checkout, env=clean_environment(), check=True, capture_output=True)
         assert (merged / "sam.json").read_bytes() == (checkout / "dist" / "prod" / "template.json").read_bytes()
 
@@ -207,7 +207,7 @@ class TestDeploy:
         assert "Rest API URL" in done.stdout
         function = account.aws.client("lambda").get_function_configuration(FunctionName="task-api-dev")
         assert not set(shell.values()) & set(function["Environment"]["Variables"].values())
-        deployed = ways.found(account, account.aws)
+        deployed = deployments.found(account, account.aws)
         assert deployed("GET", "/health").status == 200
         tokens = deployed.signs_up("chalice@example.org")
         assert deployed("POST", "/tasks", tokens["IdToken"], {"title": "T"}).status == 201
@@ -311,9 +311,9 @@ class TestLocal:
             while not listening(stand.port):
                 assert time.monotonic() < end
                 time.sleep(0.1)
-            token = ways.found(account, account.aws).signs_up("served@example.org")["IdToken"]
+            token = deployments.found(account, account.aws).signs_up("served@example.org")["IdToken"]
             created = stand("POST", "/tasks", token, {"title": "T"}).json
-            deployed = ways.found(account, account.aws)
+            deployed = deployments.found(account, account.aws)
             assert deployed("GET", f"/tasks/{created['task_id']}", token).json == created
         finally:
             os.killpg(process.pid, signal.SIGINT)

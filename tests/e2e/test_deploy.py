@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.support import aws as e2e
-from tests.support import ways
+from tests.support import deployments
 from tests.support.aws import Aws, Checkout
 
 
@@ -113,7 +113,7 @@ def test_deploy_after_a_failed_step_completes_and_a_second_deploy_changes_nothin
     assert (len(before["stacks"]), len(before["functions"]), len(before["apis"])) == (1, 2, 1)
     second = checkout.local("deploy")
     assert there(checkout.aws) == before
-    api = ways.found(checkout, checkout.aws)
+    api = deployments.found(checkout, checkout.aws)
     assert api("GET", "/nowhere").json["type"] == "urn:problem:not-found"
     assert f"{api.api_id}.execute-api" in second.stdout
 

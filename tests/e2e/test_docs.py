@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.support.stand import Stand, running
+from tests.support.local_server import Stand, running
 
 README = (ROOT / "README.md").read_text()
 CHANGING = {

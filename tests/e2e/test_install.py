@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from local import install, packaging
 from tests.conftest import ROOT
-from tests.support.stand import PATIENCE, clean_environment
+from tests.support.local_server import PATIENCE, clean_environment
+from tools import install
+from tools.deploy import packaging
 
 PIPS = {
     "23.2.1": "7ccf472345f20d35bdc9d1841ff5f313260c2c33fe417f48c30ac46cccabf5be",  # comes with Python 3.11 and 3.12
@@ -111,9 +112,9 @@ def year(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checkout(tmp_path: Path) -> Path:
     """As much of a checkout as an installation needs, with a lock of two packages and an index that has them."""
     folder = tmp_path / "a folder with blanks"
-    (folder / "local").mkdir(parents=True)
+    (folder / "tools").mkdir(parents=True)
     shutil.copy(ROOT / "Makefile", folder)
-    shutil.copy(ROOT / "local" / "install.py", folder / "local")
+    shutil.copy(ROOT / "tools" / "install.py", folder / "tools")
     wheels = folder / "wheels"
     wheels.mkdir()
     lines = [f"{name}==1.0 --hash=sha256:{wheel(wheels, name, '1.0', [])}" for name in ("one", "two")]

@@ -23,7 +23,17 @@ from pycognito.aws_srp import AWSSRP
 
 from chalicelib import RELEASE
 from tests.conftest import ROOT
-from tests.support.stand import PATIENCE, READY, Stand, clean_environment, copied, free_port, listening, running, slowed_down
+from tests.support.local_server import (
+    PATIENCE,
+    READY,
+    Stand,
+    clean_environment,
+    copied,
+    free_port,
+    listening,
+    running,
+    slowed_down,
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +61,7 @@ def carol(stand: Stand) -> str:
 class TestTheFirstMinutes:
     def test_the_commands_that_make_run_prints_work_when_pasted(self, stand: Stand) -> None:
         printed = stand.output.read_text()
-        commands = re.findall(r"^  ((?:TOKEN=|MACHINE=|curl |LOCAL_HOME=\S+ \S+ -m local inbox).*)$", printed, re.MULTILINE)
+        commands = re.findall(r"^  ((?:TOKEN=|MACHINE=|curl |LOCAL_HOME=\S+ \S+ -m tools inbox).*)$", printed, re.MULTILINE)
         assert len(commands) == 6
         script = "\necho\n".join(commands)
         elsewhere = {name: value for name, value in stand.environment.items() if name != "LOCAL_HOME"}
@@ -339,7 +349,7 @@ class TestOtherTerminals:
     def test_plain_chalice_local_works_with_the_settings_that_env_prints(self, stand: Stand) -> None:
         port = free_port()
         chalice = Path(sys.executable).with_name("chalice")
-        script = f'eval "$({sys.executable} -m local env)"; exec {chalice} local --stage local --port {port} --no-autoreload'
+        script = f'eval "$({sys.executable} -m tools env)"; exec {chalice} local --stage local --port {port} --no-autoreload'
         environment = stand.environment | {"AWS_PROFILE": "mine", "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:9"}
         plain = subprocess.Popen(
             ["bash", "-c", script], cwd=stand.checkout, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
@@ -451,7 +461,7 @@ class TestStartAndStop:
         program = "import runpy, sys; sys.version_info = (3, 10, 0); del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
         old.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{program}" "$@"\n')
         old.chmod(0o755)
-        for name in ("Makefile", "local/install.py", "requirements.txt", "requirements-dev.txt"):
+        for name in ("Makefile", "tools/install.py", "requirements.txt", "requirements-dev.txt"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_bytes((ROOT / name).read_bytes())
         command = ["make", "run", f"PYTHON={old}"]
@@ -473,7 +483,7 @@ class TestStartAndStop:
 
     def test_nothing_is_left_when_make_is_killed(self, tmp_path: Path) -> None:
         stand = Stand(tmp_path / "home")
-        command = f"{shlex.quote(sys.executable)} -m local run --end-with-parent; true"  # with a shell in the place of make
+        command = f"{shlex.quote(sys.executable)} -m tools run --end-with-parent; true"  # with a shell in the place of make
         with stand.output.open("wb") as output:
             stand.process = subprocess.Popen(
                 ["bash", "-c", command], cwd=ROOT, env=stand.environment, stdout=output, stderr=output
@@ -486,7 +496,7 @@ class TestStartAndStop:
             assert time.monotonic() < end
             time.sleep(0.1)
 
-    @pytest.mark.parametrize("module", ["local", "local.install"])
+    @pytest.mark.parametrize("module", ["tools", "tools.install"])
     def test_native_windows_is_refused_in_one_line(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: str
     ) -> None:
@@ -496,7 +506,7 @@ class TestStartAndStop:
             "sys.argv",
             ["local", "run"] if module == "local" else ["install", str(tmp_path / "venv"), str(tmp_path / "lock.txt")],
         )
-        main = importlib.import_module("local.__main__" if module == "local" else module).main
+        main = importlib.import_module("tools.__main__" if module == "local" else module).main
         assert main() == 1
         told = capsys.readouterr().err
         assert told.startswith("macOS, Linux or WSL is needed")

@@ -16,11 +16,11 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
 from chalicelib.config import Settings
-from local import packaging
 from tests.conftest import ROOT
 from tests.support.aws import Checkout
-from tests.support.stand import clean_environment
+from tests.support.local_server import clean_environment
 from tests.unit.test_deployment import OPEN
+from tools.deploy import packaging
 
 LINTERS = ROOT / ".venv" / "lint" / "bin"
 NAMED_SKIPS = {f"CKV_AWS_{number}" for number in (115, 116, 117, 119, 120, 158, 173)}
@@ -181,7 +181,7 @@ class TestTheZip:
             "app.py", "chalicelib", "chalice", "cffi", f"_cffi_backend.cpython-3{sys.version_info.minor}-aarch64-linux-gnu.so", "cryptography", "jwt",
             "msgspec", "phonenumbers", "pycparser",
         } | {name for name in tops if name == "requirements.txt"}  # fmt: skip
-        assert not [name for name in names if "__pycache__" in name or name.startswith(("local", "tests"))]
+        assert not [name for name in names if "__pycache__" in name or name.startswith(("tools", "tests"))]
 
     def test_the_manifest_tells_its_hashes_and_its_powers(self, prod: Path) -> None:
         manifest = (prod / "MANIFEST.md").read_text()

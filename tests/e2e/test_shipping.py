@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stand import clean_environment, copied
+from tests.support.local_server import clean_environment, copied
 
 CHALICE = str(Path(sys.executable).with_name("chalice"))
 NOWHERE = {"AWS_EC2_METADATA_DISABLED": "true"}  # else boto3 asks the network for credentials
@@ -22,14 +22,14 @@ LITTER = (
     "vendor/.git",
 )
 NOTES = "chalicelib/notes.txt"
-MAKE, TERRAFORM = ("local", "package", "prod"), ("local", "package-terraform", "prod")
+MAKE, TERRAFORM = ("tools", "package", "prod"), ("tools", "package-terraform", "prod")
 BARE, BARE_TERRAFORM = ("chalice", "bare"), ("chalice", "bare", "--pkg-format", "terraform")
 WRITTEN = {MAKE: "dist/prod", TERRAFORM: "dist/prod-terraform", BARE: "bare", BARE_TERRAFORM: "bare"}
 
 
 def built(checkout: Path, way: tuple[str, ...], umask: int = 0o022, **environment: str) -> Path:
     """Build the zip by `make package` or by Chalice's own command, as somebody with that umask, and return it."""
-    command = [sys.executable, "-m", *way] if way[0] == "local" else [CHALICE, "package", "--stage", "prod", *way[1:]]
+    command = [sys.executable, "-m", *way] if way[0] == "tools" else [CHALICE, "package", "--stage", "prod", *way[1:]]
     done = subprocess.run(
         command, cwd=checkout, env=clean_environment(**NOWHERE, **environment), umask=umask, check=False, capture_output=True, text=True,
     )  # fmt: skip

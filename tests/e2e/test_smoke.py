@@ -11,11 +11,11 @@ import pytest
 
 from app import app
 from chalicelib.web import CORS
-from local import refusals
 from tests.support import aws as e2e
-from tests.support import leaks, pool, ways
+from tests.support import deployments, leaks, pool
 from tests.support.aws import Checkout, Deployed
-from tests.support.stand import PATIENCE, Response
+from tests.support.local_server import PATIENCE, Response
+from tools.deploy import gateway_responses
 
 
 class Way(NamedTuple):
@@ -27,11 +27,11 @@ class Way(NamedTuple):
     machine: str
 
 
-@pytest.fixture(scope="module", params=ways.WAYS)
+@pytest.fixture(scope="module", params=deployments.WAYS)
 def way(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
     folder = tmp_path_factory.mktemp(request.param)
     with e2e.running(folder) as aws:
-        checkout, api = ways.WAYS[request.param](folder, aws)
+        checkout, api = deployments.WAYS[request.param](folder, aws)
         alice, bob = api.signs_up("alice@example.com"), api.signs_up("bob@example.com")
         yield Way(checkout, api, alice, bob, api.signs_up("admin@example.com", "admin"), api.machine_token())
 
@@ -202,7 +202,7 @@ class TestRefusals:
     def test_the_gateway_responses_are_the_refusals_of_the_app(self, way: Way) -> None:
         origin = way.api("GET", "/health").headers["Access-Control-Allow-Origin"]
         gateway = way.api.aws.client("apigateway")
-        for kind, wanted in refusals.responses(origin).items():
+        for kind, wanted in gateway_responses.responses(origin).items():
             there = gateway.get_gateway_response(restApiId=way.api.api_id, responseType=kind)
             assert {part: there[part] for part in wanted} == wanted | {"statusCode": str(wanted["statusCode"])}
 

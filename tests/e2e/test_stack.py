@@ -7,18 +7,18 @@ from contextlib import suppress
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 
-from local import template
 from tests.e2e.test_deploy import there
 from tests.support import aws as e2e
-from tests.support import ways
+from tests.support import deployments
 from tests.support.aws import Deployed
+from tools.deploy import template
 
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("stack")
     with e2e.running(folder) as aws:
-        yield ways.package(folder, aws)[1]
+        yield deployments.package(folder, aws)[1]
 
 
 def updated(api: Deployed, name: str, **chosen: str) -> Deployed:

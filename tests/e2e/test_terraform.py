@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from local import refusals, template
-from local.terraform import snake
 from tests.conftest import ROOT
 from tests.support import aws as e2e
 from tests.support.aws import Checkout
-from tests.support.sameness import ALL, TYPES, differing, in_terraform, resolved
-from tests.support.stand import clean_environment
+from tests.support.compare import ALL, TYPES, differing, in_terraform, resolved
+from tests.support.local_server import clean_environment
 from tests.support.terraform import Module, plugins
+from tools.deploy import gateway_responses, template
+from tools.deploy.terraform import snake
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ class TestTheApi:
         assert schemes["users"]["identityValidationExpression"] == f"^{sorted_ids(resources)[1]}$"
         assert "identityValidationExpression" not in schemes["machines"]
         origin = "https://app.example.com"
-        assert definition["x-amazon-apigateway-gateway-responses"] == refusals.responses(origin)
+        assert definition["x-amazon-apigateway-gateway-responses"] == gateway_responses.responses(origin)
         assert definition["x-amazon-apigateway-security-policy"] == template.TLS
         for path in definition["paths"].values():
             answer = path["options"]["x-amazon-apigateway-integration"]["responses"]["default"]["responseParameters"]

@@ -6,9 +6,9 @@ import pytest
 
 from tests.support import aws
 from tests.support.aws import Aws
-from tests.support.ground import Ground, shared
 from tests.support.no_leaks import nothing_leaks  # noqa: F401 - a fixture
-from tests.support.texters import STAGE
+from tests.support.sms_clients import STAGE
+from tests.support.testbed import Ground, shared
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from chalicelib import tokens
-from tests.support import mishaps, pool
-from tests.support.faultrun import UNKNOWN, Run, run
-from tests.support.faulttable import CASES, OPERATIONS, Case, printed
-from tests.support.ground import Ground
+from tests.support import faults, pool
+from tests.support.fault_runner import UNKNOWN, Run, run
+from tests.support.fault_table import CASES, OPERATIONS, Case, printed
+from tests.support.local_server import PATIENCE
 from tests.support.people import Person
-from tests.support.stand import PATIENCE
+from tests.support.testbed import Ground
 
 AT_ONCE = 96  # of which most wait
 
@@ -157,13 +157,13 @@ def test_a_text_under_a_fault_goes_out_once_if_it_was_answered_and_never_twice(
 
 
 KEY_SERVER = {
-    "throttled": mishaps.refused("TooManyRequestsException", "", status=429),
-    "500": mishaps.failed,
-    "reset before": mishaps.reset_before,
-    "reset after": mishaps.reset_after,
-    "cut": mishaps.cut,
-    "garbled": mishaps.garbled,
-    "a page": mishaps.page,
+    "throttled": faults.refused("TooManyRequestsException", "", status=429),
+    "500": faults.failed,
+    "reset before": faults.reset_before,
+    "reset after": faults.reset_after,
+    "cut": faults.cut,
+    "garbled": faults.garbled,
+    "a page": faults.page,
 }
 """What a key server may do at once; test_hanging_peers.py and test_hello.py have those that take their time."""
 

@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from local import child
 from tests.support import leaks, pool
-from tests.support.faultrun import UNKNOWN
-from tests.support.ground import Ground
-from tests.support.mishaps import drip, hang_after, hang_before
+from tests.support.fault_runner import UNKNOWN
+from tests.support.faults import drip, hang_after, hang_before
+from tests.support.local_server import PATIENCE, SLOWER, Response, Stand, listening
 from tests.support.people import Answer
 from tests.support.proxy import Exchange, Wire
-from tests.support.stand import PATIENCE, SLOWER, Response, Stand, listening
+from tests.support.testbed import Ground
+from tools.local import child_process
 
 _numbers = count(5000)
 FAULTS = {"hangs before": hang_before, "hangs after": hang_after, "drips": drip}
@@ -96,7 +96,7 @@ def laptop(ground: Ground, folder: Path, aws: Wire, keys: Wire, longest: int) ->
     log = folder / "laptop.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "local.child", "tests.support.laptop", str(stand.port), str(SLOWER * longest)],
+            [sys.executable, "-m", "tools.local.child_process", "tests.support.serve_with_timeout", str(stand.port), str(SLOWER * longest)],
             cwd=stand.checkout, env=os.environ | variables,
             stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
@@ -108,7 +108,7 @@ def laptop(ground: Ground, folder: Path, aws: Wire, keys: Wire, longest: int) ->
             time.sleep(0.05)
         yield stand
     finally:
-        child.stop(process)
+        child_process.stop(process)
     leaks.logged(log.read_text(), *stand.sent)
 
 

@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from tests.support.ground import Ground
-from tests.support.histories import Figures
+from tests.support.local_server import PATIENCE
 from tests.support.proxy import Proxy
-from tests.support.stand import PATIENCE
-from tests.support.texters import Texts
+from tests.support.run_histories import Figures
+from tests.support.sms_clients import Texts
+from tests.support.testbed import Ground
 
 WEATHER = pytest.mark.parametrize("fair", [True, False], ids=["fair", "bad"])
 

@@ -18,10 +18,10 @@ from typing import Any
 import boto3
 from pycognito.aws_srp import AWSSRP
 
-from local import child
 from tests.conftest import ROOT
 from tests.support import documented, leaks
-from tests.support.stand import PATIENCE, Response, clean_environment, copied, free_port, slowed_down
+from tests.support.local_server import PATIENCE, Response, clean_environment, copied, free_port, slowed_down
+from tools.local import child_process
 
 _REGION = "us-east-1"
 
@@ -66,7 +66,7 @@ def running(folder: Path) -> Iterator[Aws]:
     settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(aws.port), "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0"}
     with aws.log.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "local.child", "tests.support.ministack"],
+            [sys.executable, "-m", "tools.local.child_process", "tests.support.ministack"],
             cwd=ROOT, env=clean_environment(AUTH="true", LOG_LEVEL="WARNING", **settings),
             stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
@@ -82,7 +82,7 @@ def running(folder: Path) -> Iterator[Aws]:
                 time.sleep(0.1)
         yield aws
     finally:
-        child.stop(process)
+        child_process.stop(process)
 
 
 class Checkout:
@@ -102,7 +102,7 @@ class Checkout:
     def local(self, command: str, *, typed: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command as `make` does, for the stage."""
         done = subprocess.run(
-            [sys.executable, "-m", "local", command, self.stage],
+            [sys.executable, "-m", "tools", command, self.stage],
             cwd=self.folder, env=self.aws.environment, input=typed, check=False, capture_output=True, text=True, timeout=1200,
         )  # fmt: skip
         assert done.returncode == 0 or not check, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Runs commands of `python -m local` in forks of one process, which has imported what they need.
+"""Runs commands of `python -m tools` in forks of one process, which has imported what they need.
 
 A start of Python and its imports takes longer than most of these commands. Run as `python -m tests.support.commands`: each line
 that comes is a command, each line that goes what came of it.
@@ -23,7 +23,7 @@ _lock = threading.Lock()
 
 
 def run(arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run `python -m local` with these arguments, as `subprocess.run` would in that folder and environment."""
+    """Run `python -m tools` with these arguments, as `subprocess.run` would in that folder and environment."""
     with _lock:
         process = _process()
         assert process.stdin
@@ -78,12 +78,12 @@ def _status(arguments: list[str], folder: str, environment: dict[str, str], outp
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    for name in [name for name in sys.modules if name.partition(".")[0] == "local"]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tools"]:
         del sys.modules[name]  # they look at the environment when they are imported
     sys.path[0] = folder
-    sys.argv = ["local", *arguments]
+    sys.argv = ["tools", *arguments]
     try:
-        runpy.run_module("local", run_name="__main__", alter_sys=True)
+        runpy.run_module("tools", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:  # noqa: BLE001 - as Python itself does at its end

@@ -22,7 +22,7 @@ from schemathesis.hooks import HookContext
 
 from tests import conftest  # noqa: F401 - conftest sets the stage
 from tests.support import documented, leaks
-from tests.support.stand import PATIENCE, Stand, copied, slowed_down
+from tests.support.local_server import PATIENCE, Stand, copied, slowed_down
 
 ENOUGH = 10_000  # cases of the long run
 _SHOWN = 20

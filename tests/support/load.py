@@ -19,11 +19,11 @@ from typing import Any
 import jwt
 
 from tests import conftest  # noqa: F401 - conftest sets the stage
-from tests.support import aws, leaks, ways
+from tests.support import aws, deployments, leaks
 from tests.support.aws import Deployed
-from tests.support.crowd import UNANSWERED, Client, Owner, Request, Story
-from tests.support.judge import histories, violations
-from tests.support.mishaps import weather
+from tests.support.checker import histories, violations
+from tests.support.concurrent_clients import UNANSWERED, Client, Owner, Request, Story
+from tests.support.faults import weather
 from tests.support.people import Answer
 from tests.support.proxy import Proxy, Wire
 
@@ -113,7 +113,7 @@ def main() -> int:
     story, wrong = Story(throttled=True), leaks.FOUND
     with tempfile.TemporaryDirectory() as folder, aws.running(Path(folder)) as stand_in, Proxy() as proxy:
         print("Deploying ...")
-        _, api = ways.package(Path(folder), stand_in)
+        _, api = deployments.package(Path(folder), stand_in)
         wire = proxy.wire(stand_in.url, "")
         led(api, wire)
         limited(api, _RATE)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from chalice.test import Client
 
 from app import app
-from local.gateway import Gateway
 from tests.support import pool
+from tools.local.gateway import Gateway
 
 client = Client(app, stage_name="local")
 client.http._local_gateway = Gateway(app, client.http._config)  # as `chalice local` has it

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.aws import Aws, Deployed
-from tests.support.stand import clean_environment
+from tests.support.local_server import clean_environment
 
 _PROVIDER = "*/hashicorp/aws"
 _USUAL = ("~/.terraform.d/plugins", "/usr/local/share/terraform/plugins", "/usr/share/terraform/plugins", "/opt/tf-plugins")

@@ -67,7 +67,7 @@ def test_nothing_that_is_shipped_needs_what_is_not(module: str) -> None:
     packages = {name.partition(".")[0] for name in imported(MODULES[module])}
     assert not packages & {"app", "tests", "moto", "pytest"}
     if module != "app":  # which asks first whether it is on a laptop
-        assert "local" not in packages
+        assert "tools" not in packages
 
 
 @pytest.mark.parametrize("module", MODULES)

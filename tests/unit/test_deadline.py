@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.deadline import DeadlineReached, seconds_left, within
 from tests.support.alarm import Alarm
-from tests.support.network import elsewhere
+from tests.support.sdk_faults import elsewhere
 
 pytestmark = pytest.mark.usefixtures("may_ring")
 

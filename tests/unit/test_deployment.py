@@ -17,11 +17,12 @@ from app import app
 from chalicelib import aws, ledger, middleware, web
 from chalicelib.config import Settings
 from chalicelib.middleware import LONGEST  # before a test makes it longer
-from local import environment, stack
-from local import template as merging
 from tests.conftest import ROOT
 from tests.support import pool
 from tests.support.events import Context
+from tools import environment
+from tools.deploy import stack
+from tools.deploy import template as merging
 
 OPEN = {("/health", "get"), ("/openapi.json", "get"), ("/docs", "get")}
 
@@ -143,7 +144,7 @@ claims = json.loads(sys.stdin.read())
 answer = app(event(claims=claims, multiValueQueryStringParameters={"cursor": ["x"]}), Context())
 forged = app(event(claims=None), Context())
 print(json.dumps([json.loads(answer["body"])["type"], forged["statusCode"], [name for name in sys.modules if name in MODULES]]))
-""".replace("MODULES", "('local', 'chalice.local', 'jwt', 'cryptography', 'moto', 'pytest')")
+""".replace("MODULES", "('tools', 'chalice.local', 'jwt', 'cryptography', 'moto', 'pytest')")
     shutil.copy(ROOT / "tests" / "support" / "events.py", tmp_path / "tests_events.py")
     packages = Path(str(pytest.__file__)).parent.parent
     done = subprocess.run(

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from chalicelib import config
-from local import apigateway, policies
 from tests.conftest import ROOT, TABLE
 from tests.support import recorder
+from tools.deploy import apigateway
+from tools.generate import policies
 
 STAGES = ("dev", "staging", "prod")
 FILES = policies.files()

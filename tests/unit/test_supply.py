@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from chalicelib.config import Settings
-from local import environment, licences, policies, template
 from tests.conftest import ROOT
+from tools import environment
+from tools.deploy import template
+from tools.generate import licences, policies
 
 LOCKS = sorted(ROOT.glob("requirements*.txt"))
 TRACKED = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")[

@@ -1,0 +1,110 @@
+"""Whether a resource of Terraform is that of resources.json: the same properties, under other names."""
+
+import re
+from typing import Any
+
+from tools.deploy import template
+from tools.deploy.terraform import snake
+
+ALL = {
+    "AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:alarms",
+    "Dashboard": "true",
+    "GatewayLogsRole": "true",
+    "KmsKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    "PermissionsBoundaryArn": "arn:aws:iam::000000000000:policy/boundary",
+    "ReservedConcurrency": "10",
+}
+
+
+TYPES = {
+    "AWS::DynamoDB::Table": "aws_dynamodb_table",
+    "AWS::Cognito::UserPool": "aws_cognito_user_pool",
+    "AWS::Cognito::UserPoolGroup": "aws_cognito_user_group",
+    "AWS::Cognito::UserPoolClient": "aws_cognito_user_pool_client",
+    "AWS::Cognito::UserPoolDomain": "aws_cognito_user_pool_domain",
+    "AWS::Cognito::UserPoolResourceServer": "aws_cognito_resource_server",
+    "AWS::Logs::LogGroup": "aws_cloudwatch_log_group",
+    "AWS::CloudWatch::Alarm": "aws_cloudwatch_metric_alarm",
+    "AWS::CloudWatch::Dashboard": "aws_cloudwatch_dashboard",
+}
+"""What is kept, by its type in CloudFormation and in Terraform."""
+
+
+def resolved(value: Any) -> Any:
+    """Return a part of resources.json as it is for this stage; None stands for what only AWS knows."""
+    parameters = template.merge("prod")["Parameters"]
+    chosen = {name: ALL.get(name, parameter.get("Default")) for name, parameter in parameters.items()} | {
+        "AWS::Region": "us-east-1"
+    }
+    conditions = {"IsProtected": chosen["DeletionProtection"] == "true", "HasKey": True}
+    found = value
+    match value:
+        case {"Ref": "CallbackUrls"}:
+            found = chosen["CallbackUrls"].split(",")
+        case {"Ref": name}:
+            found = chosen.get(name)
+        case {"Fn::Sub": text}:
+            found = re.sub(r"\$\{([\w:]+)\}", lambda found: chosen[found[1]], text)
+        case {"Fn::If": [condition, yes, no]}:
+            found = resolved(yes if conditions[condition] else no)
+        case dict():
+            found = {name: resolved(part) for name, part in value.items()}
+        case list():
+            found = [resolved(part) for part in value]
+    return found
+
+
+def in_terraform(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the properties of a resource under the names of Terraform."""
+    names = {"UserPoolName", "ClientName", "GroupName", "LogGroupName", "TableName"}
+    found = {"name" if name in names else snake(name): value for name, value in properties.items()}
+    if kind == "AWS::DynamoDB::Table":
+        found |= keys(found.pop("key_schema")) | {
+            "attribute": [
+                {"name": a["AttributeName"], "type": a["AttributeType"]} for a in found.pop("attribute_definitions")
+            ],
+            "ttl": found.pop("time_to_live_specification"),
+            "point_in_time_recovery": {
+                "Enabled": found.pop("point_in_time_recovery_specification")["PointInTimeRecoveryEnabled"]
+            },
+            "server_side_encryption": {"Enabled": True, "KmsKeyArn": found.pop("ssespecification")["KMSMasterKeyId"]},
+            "local_secondary_index": [index(each) for each in found.pop("local_secondary_indexes")],
+            "global_secondary_index": [index(each) for each in found.pop("global_secondary_indexes")],
+        }
+        del found["local_secondary_index"][0]["hash_key"]  # it is the table's
+    if kind == "AWS::Cognito::UserPool":
+        found["password_policy"] = found.pop("policies")["PasswordPolicy"]
+        found["account_recovery_setting"] = {"RecoveryMechanism": found["account_recovery_setting"]["RecoveryMechanisms"]}
+        assert found.pop("enabled_mfas") == ["SOFTWARE_TOKEN_MFA"]
+        found["software_token_mfa_configuration"] = {"Enabled": True}
+    if kind == "AWS::Cognito::UserPoolResourceServer":
+        found["scope"] = found.pop("scopes")
+    if kind == "AWS::CloudWatch::Alarm":
+        found["ok_actions"] = found.pop("okactions")
+        found["dimensions"] = {each["Name"]: each["Value"] for each in found["dimensions"]}
+    return found
+
+
+def keys(schema: list[dict[str, str]]) -> dict[str, str]:
+    return {f"{key['KeyType'].lower()}_key": key["AttributeName"] for key in schema}
+
+
+def index(properties: dict[str, Any]) -> dict[str, Any]:
+    kind = properties["Projection"]["ProjectionType"]
+    return {"name": properties["IndexName"], "projection_type": kind} | keys(properties["KeySchema"])
+
+
+def differing(wanted: Any, there: Any, at: str = "") -> list[str]:
+    """Return where the one is not in the other; Terraform writes one block as a list, and has sets where others have lists."""
+    if wanted is None:
+        return []
+    if isinstance(wanted, dict):
+        there = there[0] if isinstance(there, list) and len(there) == 1 else there
+        if not isinstance(there, dict):
+            return [f"{at}: {wanted} is {there}"]
+        parts = {(name if name in there else snake(name)): part for name, part in wanted.items()}
+        return [line for name, part in parts.items() for line in differing(part, there.get(name), f"{at}.{name}")]
+    if isinstance(wanted, list) and isinstance(there, list) and len(wanted) == len(there):
+        left = [part for part in wanted if all(differing(part, other) for other in there)]
+        return [f"{at}: {left} is not in {there}"] * bool(left)
+    return [] if wanted == there else [f"{at}: {wanted} is {there}"]

@@ -1,0 +1,1 @@
+"""Packages and deployments: the CloudFormation template, the zip, the Terraform module, stacks."""

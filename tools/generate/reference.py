@@ -1,0 +1,48 @@
+"""Writes chalicelib/docs.html: a page that shows the API's document, with its viewer inline."""
+
+import base64
+import hashlib
+from importlib import resources
+
+from tools.environment import ROOT
+
+PAGE = ROOT / "chalicelib" / "docs.html"
+
+_START = """
+SwaggerUIBundle({url: "openapi.json", dom_id: "#reference", deepLinking: true, validatorUrl: null});
+"""
+
+
+def page() -> str:
+    """Return a page that shows the document with Swagger UI, all of it inline, under a policy that lets nothing else run."""
+    viewer = resources.files("flask_swagger_ui") / "dist"
+    style = (viewer / "swagger-ui.css").read_text().rpartition("/*#")[0]
+    scripts = [(viewer / "swagger-ui-bundle.js").read_text(), _START]
+    if any("</script" in script for script in scripts) or "</style" in style:
+        message = "The viewer cannot stand inline as it is: it would end its own element."
+        raise ValueError(message)
+    policy = (
+        f"default-src 'none'; script-src {' '.join(map(_hash, scripts))}; style-src {_hash(style)}; "
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return (
+        "<!doctype html>\n"
+        "<!-- Made with Swagger UI (Apache-2.0, github.com/swagger-api/swagger-ui). "
+        "What that bundles is named in its swagger-ui-bundle.js.LICENSE.txt. -->\n"
+        '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<title>Task API</title>\n<link rel="icon" href="data:,">\n<style>{style}</style>\n</head>\n'
+        '<body>\n<noscript>This page needs JavaScript; <a href="openapi.json">openapi.json</a> says the same.</noscript>\n'
+        '<div id="reference"></div>\n'
+        f"{''.join(f'<script>{script}</script>' for script in scripts)}\n</body>\n</html>\n"
+    )
+
+
+def write() -> None:
+    """Write the page."""
+    PAGE.write_text(page())
+
+
+def _hash(source: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
