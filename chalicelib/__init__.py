@@ -1,3 +1,3 @@
-"""All that runs in Lambda beside app.py, and nothing else."""
+"""Everything that runs in Lambda; app.py, next to it, is the table of contents."""
 
-RELEASE = "0.1.0"
+__version__ = "0.1.0"

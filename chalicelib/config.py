@@ -1,4 +1,4 @@
-"""The stage's settings: one frozen object, read once, so that a missing one stops the start and not a request."""
+"""The stage's settings: one frozen object, read at import, so that a missing setting fails the deployment, not a request."""
 
 import os
 from typing import Annotated, Literal
@@ -16,34 +16,34 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
     user_pool_arn: Annotated[
         str, Meta(pattern=r"^arn:aws(-us-gov|-cn|-eusc)?:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/[A-Za-z0-9_-]+$")
     ]
-    """The Cognito user pool; its ARN also tells the region and the issuer of the tokens."""
+    """The Cognito user pool; its ARN also has the Region and the issuer of the tokens."""
     web_client_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+$")]
     """The app client whose ID tokens open /tasks."""
     machine_client_ids: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]*(,[A-Za-z0-9]+)*$")]
-    """The app clients, with commas between them, whose tokens open /sms. None: nobody's."""
+    """The app clients, separated by commas, whose tokens open /sms; empty for none."""
     web_origin: Annotated[str, Meta(pattern=r"^https?://[^/*]+$")]
-    """The one origin that a browser may call from, such as https://app.example.com."""
-    board_shards: Annotated[int, Meta(ge=1, le=64)]
-    """Over how many index partitions the tasks of one status are spread. May only grow."""
+    """The one web origin that CORS allows, such as https://app.example.com."""
+    status_index_shards: Annotated[int, Meta(ge=1, le=64)]
+    """Index partitions over which the items of one status are spread. May only grow."""
     sms_countries: Annotated[str, Meta(pattern=r"^([A-Z]{2}(,[A-Z]{2})*)?$")]
-    """The countries that texts may go to, such as DE,FR. None: nowhere."""
+    """The countries that SMS messages may go to, such as DE,FR; empty for none."""
     sms_per_client_and_minute: Annotated[int, Meta(ge=0)]
     sms_per_number_and_hour: Annotated[int, Meta(ge=0)]
     sms_parts_per_day: Annotated[int, Meta(ge=0)]
-    """The limits; a text of several parts counts so often towards the last one."""
+    """The limits; a message of several parts counts that many times towards the last one."""
     sms_max_parts: Annotated[int, Meta(ge=1, le=10)]
-    """How many parts one text may take."""
+    """The parts that one message may have."""
     sms_sender_id: Annotated[str, Meta(pattern=r"^((?=[0-9]*[A-Za-z])[A-Za-z0-9]{1,11})?(?![\s\S])")]
-    """Who an SMS message is from, where the country allows that: 1 to 11 letters and digits, at least one of them a letter.
+    """The sender of SMS messages, where the country allows one: 1 to 11 letters and digits, at least one of them a letter.
 
     May be empty. The rule is that of the attribute DefaultSenderID (SNS API Reference, SetSMSAttributes).
     """
     sms_type: Literal["Transactional", "Promotional"]
     sms_max_price: Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?$")]
-    """The most that one text may cost, in US dollars."""
+    """The maximum price of one message, in US dollars."""
 
     def __post_init__(self) -> None:
-        """Refuse countries that no number can be of, such as UK, where GB is meant; raises ValueError."""
+        """Raise ValueError for a country that has no phone numbers, such as UK, where GB is meant."""
         unknown = set(filter(None, self.sms_countries.split(","))) - phonenumbers.SUPPORTED_REGIONS
         if unknown:
             message = (
@@ -53,17 +53,17 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
 
     @property
     def region(self) -> str:
-        """Such as eu-central-1."""
+        """The AWS Region, such as eu-central-1."""
         return self.user_pool_arn.split(":")[3]
 
     @property
     def user_pool_id(self) -> str:
-        """Such as eu-central-1_AbCdEfGhI."""
+        """The id of the pool, such as eu-central-1_AbCdEfGhI."""
         return self.user_pool_arn.rpartition("/")[2]
 
     @property
     def issuers(self) -> tuple[str, str]:
-        """What the `iss` of the pool's tokens may be: the original issuer, or the updated one where the pool is set to that.
+        """The possible `iss` of the pool's tokens: the original issuer, and the updated one, which a pool can be set to.
 
         Amazon Cognito Developer Guide, "Verifying JSON web tokens" and "Multi-Region replication".
         """
@@ -72,7 +72,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
 
 
 def read() -> Settings:
-    """Return the settings of this process; raises RuntimeError naming the one that is missing or wrong."""
+    """Return the settings of this process; raises RuntimeError, which names a setting that is missing or wrong."""
     try:
         return msgspec.convert(dict(os.environ), Settings, strict=False)
     except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""No request outlives its deadline, whatever hangs or drips behind it."""
+"""The deadline of a request: no request outlives it, whatever hangs or responds slowly behind it."""
 
 import math
 import signal
@@ -6,53 +6,65 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-Result = TypeVar("Result")
+P = ParamSpec("P")
+R = TypeVar("R")
 
-_AGAIN = 0.25  # seconds; Python ignores what is raised while it collects garbage, a bell like anything else
+REQUEST_TIMEOUT = 8.0
+"""Seconds after which a request is given up; clients and API Gateway give up later."""
+RESPONSE_MARGIN = 0.5
+"""Seconds between the deadline of a request and the timeout of the function, in which the response is written."""
+
+_REPEAT_SECONDS = 0.25  # Python ignores what is raised while it collects garbage, the first alarm possibly included
 
 
-class _Running(threading.local):
-    """What this thread is doing under a deadline: when its time is up, by the monotonic clock."""
+class _Current(threading.local):
+    """The deadline of this thread's work, by the monotonic clock."""
 
     ends = math.inf
 
 
-_running = _Running()
+_current = _Current()
 
 
 class DeadlineReached(BaseException):
-    """The time of this request is up.
+    """The deadline of this request is reached.
 
-    No Exception: botocore takes any of those for a fault of the connection and tries again.
+    Not an Exception: botocore takes those for a fault of the connection, and retries.
     """
 
 
-def within(seconds: float, work: Callable[[], Result]) -> Result:
-    """Do the work and return what it does; raises DeadlineReached in it, wherever it is by then, after so many seconds.
+def seconds_for(lambda_context: Any) -> float:
+    """Return the seconds that a request may take in a function that has so much time left."""
+    left = float(lambda_context.get_remaining_time_in_millis()) / 1000 - RESPONSE_MARGIN
+    return max(0.001, min(REQUEST_TIMEOUT, left))  # 0 would switch the alarm off
 
-    Lambda calls the handler in the main thread, the only one that a signal interrupts; any other thread is left alone. No
-    context manager: a bell that rings while one is being left would leave it never, and ring in the next request.
+
+def run(seconds: float, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call `work` and return its result; raises DeadlineReached in it, wherever it is by then, after so many seconds.
+
+    Lambda calls the handler in the main thread, the only one that a signal interrupts; in any other thread no alarm is set.
+    Not a context manager: an alarm during its exit would skip the cleanup and fire in the next request.
     """
-    _running.ends = time.monotonic() + seconds
+    _current.ends = time.monotonic() + seconds
     if threading.current_thread() is not threading.main_thread():
-        return work()
+        return work(*args, **kwargs)
     armed = True
 
-    def ring(_signal: int, _frame: FrameType | None) -> None:
+    def on_alarm(_signal: int, _frame: FrameType | None) -> None:
         if armed:
             raise DeadlineReached
 
-    signal.signal(signal.SIGALRM, ring)
+    signal.signal(signal.SIGALRM, on_alarm)
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
-        return work()
+        signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT_SECONDS)
+        return work(*args, **kwargs)
     finally:
-        armed = False  # first, so that a bell that rings in the next line finds nobody
+        armed = False  # first, so that an alarm in the next line raises nothing
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def seconds_left() -> float:
-    """Return how much time the work that this thread does has left; infinity where it has no deadline."""
-    return _running.ends - time.monotonic()
+    """Return the seconds until the deadline of this thread's work, infinity without one."""
+    return _current.ends - time.monotonic()

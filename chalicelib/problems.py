@@ -1,7 +1,7 @@
-"""Everything that can go wrong, as problems of RFC 9457.
+"""Errors that clients see, as problems of RFC 9457.
 
 Problem                       type urn:problem:...    status
-├── Malformed                 malformed               400
+├── MalformedRequest          malformed               400
 ├── InvalidCursor             invalid-cursor          400
 ├── IdempotencyKeyRequired    idempotency-key-required 400
 ├── Unauthorized              unauthorized            401
@@ -12,14 +12,14 @@ Problem                       type urn:problem:...    status
 ├── VersionMismatch           precondition-failed     412
 ├── BodyTooLarge              payload-too-large       413
 ├── UnsupportedMediaType      unsupported-media-type  415
-├── Invalid                   validation              422
-├── KeyReused                 idempotency-key-reused  422
+├── ValidationFailed          validation              422
+├── IdempotencyKeyReused      idempotency-key-reused  422
 ├── TooManyRequests           too-many-requests       429
 ├── Internal                  internal                500
 └── Unavailable               unavailable             503
 
-A problem is raised where it is known and becomes an answer in one place, the middleware. Its text is ours alone: nothing
-that a client or another service sent is repeated in it.
+A problem is raised where it is known and becomes a response in one place, http/api.py. Its text is fixed: it repeats nothing
+that a client or another service sent.
 """
 
 import json
@@ -28,8 +28,8 @@ from typing import ClassVar
 from chalice import ChaliceUnhandledError, Response
 
 
-class Problem(ChaliceUnhandledError):  # the one kind of exception that Chalice hands on to a middleware
-    """A situation that the caller has to know of; `detail` says what to do about it, `members` add to the body."""
+class Problem(ChaliceUnhandledError):  # the one kind of exception that Chalice passes on to a middleware
+    """An error that the client can act on: `detail` says what to do, `members` are added to the body."""
 
     status: ClassVar[int]
     slug: ClassVar[str]
@@ -42,7 +42,7 @@ class Problem(ChaliceUnhandledError):  # the one kind of exception that Chalice 
         self.members = members
 
     def response(self, request_id: str) -> Response:
-        """Return the answer: application/problem+json with the request's id as its instance."""
+        """Return the response: application/problem+json with the request's id as `instance`."""
         body = {"type": f"urn:problem:{self.slug}", "title": self.title, "status": self.status}
         if self.detail:
             body["detail"] = self.detail
@@ -52,105 +52,107 @@ class Problem(ChaliceUnhandledError):  # the one kind of exception that Chalice 
         return Response(json.dumps(body, separators=(",", ":")), headers, self.status)
 
 
-class Malformed(Problem):
-    """The request cannot be read at all."""
+class MalformedRequest(Problem):
+    """The request cannot be read."""
 
     status, slug, title = 400, "malformed", "The request cannot be read"
 
 
 class InvalidCursor(Problem):
-    """The cursor was not given for this list, or was damaged."""
+    """The cursor was issued for another list, or was damaged."""
 
     status, slug, title = 400, "invalid-cursor", "The cursor does not belong to this list"
 
     def __init__(self) -> None:
-        super().__init__("Send next_cursor as it came, with the same filter, or leave it out to start from the first page.")
+        super().__init__("Send next_cursor unchanged, with the same filter, or no cursor for the first page.")
 
 
 class IdempotencyKeyRequired(Problem):
-    """The call could not be sent again safely."""
+    """Without a key, the request could not be retried safely."""
 
     status, slug, title = 400, "idempotency-key-required", "An Idempotency-Key is required"
 
     def __init__(self) -> None:
-        super().__init__("Send a new key with each new text, and the same key when you send the same call again.")
+        super().__init__("Send a new key with each new message, and the same key when you retry a request.")
 
 
 class Unauthorized(Problem):
-    """Nobody, or somebody whose token is not for this route."""
+    """No token, or a token that is not valid for this route."""
 
-    status, slug, title = 401, "unauthorized", "Sign in first"
+    status, slug, title = 401, "unauthorized", "Authentication required"
 
     def __init__(self, wanted: str, wrong: str = "") -> None:
-        """Take which token the route takes, and what is wrong with the one that was sent, if that is known."""
-        # RFC 9110, section 11.6.1: a 401 names the scheme that would do.
+        """`wanted` is the kind of token that the route takes, `wrong` what is wrong with the one that was sent, if known."""
+        # RFC 9110, section 11.6.1: a 401 names the authentication scheme.
         super().__init__(f"Send {wanted}.{wrong and ' ' + wrong}", headers={"WWW-Authenticate": "Bearer"})
 
 
 class Forbidden(Problem):
-    """Somebody whose token is for this route, but who may not use it."""
+    """The token is valid for this route, but its user may not use it."""
 
-    status, slug, title = 403, "forbidden", "You may not do this"
+    status, slug, title = 403, "forbidden", "Not allowed"
 
 
 class NotFound(Problem):
-    """There is no such task, or it is somebody else's: the answer does not tell which."""
+    """The item does not exist, or another user owns it: the response is the same."""
 
-    status, slug, title = 404, "not-found", "There is nothing here"
+    status, slug, title = 404, "not-found", "Not found"
 
 
 class MethodNotAllowed(Problem):
-    """The path exists, the method does not."""
+    """The path exists, but not with this method."""
 
-    status, slug, title = 405, "method-not-allowed", "This path does not know the method"
+    status, slug, title = 405, "method-not-allowed", "Method not allowed"
 
     def __init__(self, allow: str) -> None:
         super().__init__(headers={"Allow": allow})
 
 
 class Conflict(Problem):
-    """The request cannot be carried out in the state that things are in; `detail` says what to do first."""
+    """The request conflicts with the current state; `detail` says what to do first."""
 
-    status, slug, title = 409, "conflict", "The request does not fit the current state"
+    status, slug, title = 409, "conflict", "Conflict"
 
     def __init__(
-        self, detail: str = "The same call is still running. Send it again in a moment, with the same key."
+        self, detail: str = "A request with this Idempotency-Key is still in progress. Retry with the same key in a moment."
     ) -> None:
         super().__init__(detail)
 
 
 class VersionMismatch(Problem):
-    """The task has changed since the caller saw it; carries the ETag that it has now."""
+    """The item has changed since the client read it; carries its current ETag."""
 
-    status, slug, title = 412, "precondition-failed", "The task has changed"
+    status, slug, title = 412, "precondition-failed", "Precondition failed"
 
     def __init__(self, version: int) -> None:
-        super().__init__("Read it again, then send the change with its new ETag.", headers={"ETag": f'"{version}"'})
+        super().__init__(
+            "It has changed since. Fetch it again and retry with its current ETag.", headers={"ETag": f'"{version}"'}
+        )
 
 
 class BodyTooLarge(Problem):
-    """The body is over the limit."""
+    """The body exceeds the size limit."""
 
     status, slug, title = 413, "payload-too-large", "The body is too large"
 
 
 class UnsupportedMediaType(Problem):
-    """The body is of a type that this route does not read."""
+    """The body has a media type that this route does not read."""
 
-    status, slug, title = 415, "unsupported-media-type", "The body is of a type that is not read here"
+    status, slug, title = 415, "unsupported-media-type", "Unsupported media type"
 
 
-class Invalid(Problem):
-    """Members or parameters break their rules; `errors` has one entry for each, with what it must be."""
+class ValidationFailed(Problem):
+    """Members or parameters break their rules; `errors` has one entry for each."""
 
-    status, slug, title = 422, "validation", "Some values are not valid"
+    status, slug, title = 422, "validation", "Validation failed"
 
     def __init__(self, errors: list[dict[str, str]]) -> None:
-        super().__init__("See errors for what each value must be.", errors=errors)
+        super().__init__("See `errors` for what each value must be.", errors=errors)
 
 
-class KeyReused(Problem):
-    """The idempotency key came before, with another body."""
+class IdempotencyKeyReused(Problem):
+    """The idempotency key was used before, with another body."""
 
     status, slug, title = 422, "idempotency-key-reused", "The Idempotency-Key was used for another body"
 
@@ -159,30 +161,30 @@ class KeyReused(Problem):
 
 
 class TooManyRequests(Problem):
-    """A limit is reached; Retry-After tells when its window is over."""
+    """A rate limit is exceeded; Retry-After has the seconds until its window ends."""
 
-    status, slug, title = 429, "too-many-requests", "A limit is reached"
+    status, slug, title = 429, "too-many-requests", "Rate limit exceeded"
 
     def __init__(self, seconds: int) -> None:
-        super().__init__("Try again when Retry-After is over.", headers={"Retry-After": str(seconds)})
+        super().__init__("Retry after the number of seconds in Retry-After.", headers={"Retry-After": str(seconds)})
 
 
 class Internal(Problem):
-    """A fault of ours."""
+    """A fault of the API."""
 
-    status, slug, title = 500, "internal", "Something failed on our side"
+    status, slug, title = 500, "internal", "Internal error"
 
     def __init__(self) -> None:
-        super().__init__("Quote the instance when you report this.")
+        super().__init__("Include the `instance` value when you report this error.")
 
 
 class Unavailable(Problem):
-    """A service behind this one gave no outcome in time; whether a write happened is not known."""
+    """A service behind the API did not respond as expected in time; a write may have happened."""
 
-    status, slug, title = 503, "unavailable", "The service is not available just now"
+    status, slug, title = 503, "unavailable", "Service temporarily unavailable"
 
     def __init__(self, seconds: int = 1) -> None:
         super().__init__(
-            "Try again when Retry-After is over. When creating, send the same Idempotency-Key again.",
+            "Retry after the number of seconds in Retry-After; when creating, with the same Idempotency-Key.",
             headers={"Retry-After": str(seconds)},
         )

@@ -42,7 +42,7 @@ os.environ |= {
     "WEB_CLIENT_ID": pool.WEB_CLIENT,
     "MACHINE_CLIENT_IDS": f"another,{pool.MACHINE_CLIENT}",
     "WEB_ORIGIN": "http://localhost:3000",
-    "BOARD_SHARDS": "8",
+    "STATUS_INDEX_SHARDS": "8",
     "SMS_COUNTRIES": "US,GB",
     "SMS_PER_CLIENT_AND_MINUTE": "5",
     "SMS_PER_NUMBER_AND_HOUR": "3",
@@ -58,20 +58,21 @@ _aws.start()  # before the app makes its clients
 KEY_SERVER = pool.serve()
 os.environ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"] = KEY_SERVER.url
 
-from chalice import Chalice  # noqa: E402
 from moto.dynamodb.models import dynamodb_backends  # noqa: E402
 from msgspec import structs  # noqa: E402
 
 import app  # noqa: E402
-from chalicelib import aws, tokens  # noqa: E402 - the settings come first
+from chalicelib.auth import tokens  # noqa: E402 - the settings come first
 from chalicelib.config import settings  # noqa: E402
+from chalicelib.dynamodb import table  # noqa: E402 - the settings come first
+from chalicelib.http.api import Api  # noqa: E402
 from tests.support import documented, leaks, log_capture, recorder  # noqa: E402
 from tests.support.alarm import Alarm, may_ring_anywhere  # noqa: E402
 from tests.support.people import Person  # noqa: E402
 from tests.support.selection import is_whole  # noqa: E402
 
 
-class Watched(Chalice):
+class Watched(Api):
     """The app, whose every answer is compared with its document, and searched for what it may not show, as is its log."""
 
     def __call__(self, event: Any, context: Any) -> Any:
@@ -150,7 +151,7 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _stage() -> None:
-    aws.dynamodb.create_table(TableName=TABLE, **table_properties())
+    table.client.create_table(TableName=TABLE, **table_properties())
 
 
 @pytest.fixture(autouse=True)
@@ -162,9 +163,9 @@ def _empty_table() -> None:
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give a request a minute, and the key server too, so that a machine that stands still for a while fails no test."""
-    monkeypatch.setattr("chalicelib.middleware.LONGEST", 60.0)
+    monkeypatch.setattr("chalicelib.deadline.REQUEST_TIMEOUT", 60.0)
     patient = property(lambda _: 60, lambda *_: None)
-    monkeypatch.setattr(tokens.PoolKeys, "timeout", patient, raising=False)
+    monkeypatch.setattr(tokens.JwksClient, "timeout", patient, raising=False)
 
 
 @pytest.fixture
@@ -187,11 +188,11 @@ def alarm(monkeypatch: pytest.MonkeyPatch, may_ring: list[str]) -> Alarm:
 def keys() -> Iterator[pool.KeyServer]:
     """Serve the keys of the pool anew: nobody has asked for them yet."""
     reply, status = KEY_SERVER.reply, KEY_SERVER.status
-    tokens.pool_keys.cache_clear()
+    tokens.jwks_client.cache_clear()
     KEY_SERVER.fetches.clear()
     yield KEY_SERVER
     KEY_SERVER.reply, KEY_SERVER.status = reply, status
-    tokens.pool_keys.cache_clear()
+    tokens.jwks_client.cache_clear()
 
 
 @pytest.fixture
@@ -216,7 +217,9 @@ def admin() -> Person:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Person:
     """Return a machine that may send texts, and that nothing has been counted against."""
     client_id = "machine" + secrets.token_hex(9)
-    monkeypatch.setattr("chalicelib.auth.settings", structs.replace(settings, machine_client_ids=f"another,{client_id}"))
+    monkeypatch.setattr(
+        "chalicelib.auth.authorizers.settings", structs.replace(settings, machine_client_ids=f"another,{client_id}")
+    )
     claims = pool.machine_claims(client_id)
     return Person(f"Bearer {pool.token(claims, 'for-access')}")
 

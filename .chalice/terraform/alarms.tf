@@ -49,7 +49,7 @@ locals {
       metric      = "WriteThrottleEvents"
       threshold   = 10
       dimensions  = { GlobalSecondaryIndexName = "GSI1" }
-      description = "The index of the board turns writes away, and so the table does: a status takes too many. BOARD_SHARDS may grow."
+      description = "The index of the board turns writes away, and so the table does: a status takes too many. STATUS_INDEX_SHARDS may grow."
     }
   }
 }

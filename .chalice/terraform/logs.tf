@@ -5,7 +5,7 @@ resource "aws_cloudwatch_log_group" "api" {
 }
 
 resource "aws_cloudwatch_log_group" "authorizer" {
-  name              = "/aws/lambda/${local.name}-any_user"
+  name              = "/aws/lambda/${local.name}-user_authorizer"
   retention_in_days = var.log_retention_in_days
   kms_key_id        = local.kms_key_arn
 }

@@ -6,11 +6,13 @@ from typing import Any, cast
 
 import pytest
 
-from chalicelib import auth, aws, board, cursor
+from app import admins
+from chalicelib.dynamodb import pages, shards, table
 from chalicelib.problems import Forbidden
 from tests.conftest import TABLE
 from tests.support import pool
 from tests.support.alarm import Alarm
+from tests.support.events import context
 from tests.support.people import Person, path_of
 from tests.support.sdk_faults import Deadline, network, refused, use_fresh_client
 
@@ -67,7 +69,7 @@ def test_what_is_there_throughout_is_shown_once_while_others_come_and_go(admin: 
 def test_an_entry_whose_task_has_moved_on_is_left_out_and_the_page_is_full(admin: Person, alice: Person) -> None:
     """The index may lag; here rows are changed behind its back."""
     tasks = [alice.creates(str(number)) for number in range(12)]
-    client = cast("Any", aws.dynamodb)
+    client = cast("Any", table.client)
     for number in (1, 2, 5):
         client.update_item(
             TableName=TABLE,
@@ -83,16 +85,17 @@ def test_an_entry_whose_task_has_moved_on_is_left_out_and_the_page_is_full(admin
 def test_a_task_that_two_shards_show_is_shown_once(admin: Person, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a change may be seen for a moment where the number of shards has grown."""
     ids = (f"01a1f8a7-b50f-7aa8-bb0e-{number:012x}" for number in itertools.count())  # the shard of a task follows from it
-    monkeypatch.setattr("chalicelib.tasks.new_task_id", lambda _: next(ids))
+    monkeypatch.setattr("chalicelib.tasks.service.new_id", lambda _: next(ids))
     titles = [str(number) for number in range(12)]
     for title in titles:
         alice.creates(title)
-    shard = board._shard
+    query = shards._query_shard
 
-    def twice(status: str, number: int, *rest: Any) -> list[dict[str, Any]]:
-        return shard(status, number - number % 2, *rest)
+    def twice(partition: str, *rest: Any) -> list[dict[str, Any]]:
+        status, number = partition.rsplit("#", 1)
+        return query(f"{status}#{int(number) - int(number) % 2}", *rest)
 
-    monkeypatch.setattr(board, "_shard", twice)
+    monkeypatch.setattr(shards, "_query_shard", twice)
     seen = [task["title"] for page in admin.pages(BOARD, status="pending", limit=2) for task in page]
     assert seen == sorted(set(seen), key=int)
     assert 0 < len(seen) < len(titles)
@@ -101,7 +104,7 @@ def test_a_task_that_two_shards_show_is_shown_once(admin: Person, alice: Person,
 def test_a_page_reads_no_more_for_all_that_is_there(admin: Person, alice: Person) -> None:
     asked: list[Any] = []
     read = []
-    events = cast("Any", aws.dynamodb).meta.events
+    events = cast("Any", table.client).meta.events
     events.register("provide-client-params.dynamodb.*", lambda params, model, **_: asked.append((model.name, params)))
     events.register("after-call.dynamodb.Query", lambda parsed, **_: read.append(len(parsed["Items"])))
     costs = []
@@ -129,7 +132,7 @@ def test_keys_that_dynamodb_did_not_get_to_are_asked_for_again(admin: Person, al
             held.append(item["SK"]["S"])
             parsed["UnprocessedKeys"] = {TABLE: {"Keys": [{"PK": item["PK"], "SK": item["SK"]}]}}
 
-    cast("Any", aws.dynamodb).meta.events.register("after-call.dynamodb.BatchGetItem", hold_back)
+    cast("Any", table.client).meta.events.register("after-call.dynamodb.BatchGetItem", hold_back)
     assert admin.titles(BOARD, status="pending") == ["0", "1", "2"]
     assert len(held) == 1
 
@@ -151,13 +154,14 @@ def test_keys_that_dynamodb_never_gets_to_are_an_outage(
     assert 1 <= deadline.left < 2
 
 
+@pytest.mark.usefixtures("in_lambda")
 class TestWho:
     @pytest.mark.parametrize(
         "groups", ["admin", "a,admin", "admin,b", "[a admin]", "[admin]", "[a, admin]", ["admin"], ["a", "admin"]]
     )
     def test_an_admin_is_admitted_in_whichever_form_groups_come(self, groups: object) -> None:
         claims = pool.id_claims() | {"cognito:groups": groups}
-        assert auth.admin(claims, "r").sub == claims["sub"]
+        assert admins.identify(context(authorizer={"claims": claims}), "").sub == claims["sub"]
 
     @pytest.mark.parametrize("groups", [
         None, "", "not-admin", "admins", "administrator", "not,admins", "[not-admin]", "Admin", [], ["admins"], ["not admin"], ["a,admin"],
@@ -165,7 +169,7 @@ class TestWho:
     ])  # fmt: skip
     def test_nobody_but_an_admin_is_admitted(self, groups: object) -> None:
         with pytest.raises(Forbidden):
-            auth.admin(pool.id_claims() | {"cognito:groups": groups}, "r")
+            admins.identify(context(authorizer={"claims": pool.id_claims() | {"cognito:groups": groups}}), "")
 
     def test_a_user_is_told_that_this_is_for_admins(self, alice: Person, nobody: Person) -> None:
         assert alice("GET", f"{BOARD}?status=pending").problem == (403, "forbidden")
@@ -208,7 +212,7 @@ def test_a_cursor_is_good_for_its_own_list_and_caller_alone(admin: Person, alice
     ["", "x", "2030-01-01T00:00:00.000Z", "2030-01-01T00:00:00.000Z#11111111-2222-4333-8444-555555555555", "#" * 60],
 )
 def test_a_forged_cursor_is_refused(admin: Person, position: str) -> None:
-    forged = cursor.seal(position, admin.sub, "board", "pending")
+    forged = pages.encode(position, admin.sub, "all tasks", "pending")
     assert admin("GET", f"{BOARD}?status=pending&cursor={forged}").problem == (400, "invalid-cursor")
 
 
@@ -222,7 +226,7 @@ def test_an_outage_of_one_shard_is_an_outage(admin: Person, alice: Person) -> No
 def test_shards_that_hang_past_the_deadline_keep_no_later_request_waiting(
     admin: Person, monkeypatch: pytest.MonkeyPatch, alarm: Alarm
 ) -> None:
-    monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.2)
+    monkeypatch.setattr("chalicelib.deadline.REQUEST_TIMEOUT", 0.2)
     over = threading.Event()
 
     def hang(**_: object) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib import etags, idempotency
-from chalicelib.inputs import parse
-from chalicelib.problems import Malformed
+from chalicelib.http import request
+from chalicelib.http.request import parse_json
+from chalicelib.problems import MalformedRequest
 
 TEXT = st.text(st.characters(codec="utf-8"))
 VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F))
@@ -45,27 +45,27 @@ def respelt(value: Any, chance: random.Random) -> str:
 class TestIdempotencyKeys:
     @given(JSON, st.randoms(use_true_random=False))
     def test_another_spelling_is_the_same_call(self, value: Any, chance: random.Random) -> None:
-        again = parse(respelt(value, chance).encode())
+        again = parse_json(respelt(value, chance).encode())
         assert same(value, again)
-        assert idempotency.key("k", value) == idempotency.key("k", again)
+        assert request.parse_idempotency_key("k", value) == request.parse_idempotency_key("k", again)
 
     @given(JSON, JSON)
     def test_another_value_is_another_call(self, one: Any, other: Any) -> None:
-        equal = idempotency.key("k", one).fingerprint == idempotency.key("k", other).fingerprint
+        equal = request.parse_idempotency_key("k", one).fingerprint == request.parse_idempotency_key("k", other).fingerprint
         assert equal == same(one, other)
 
     @given(st.text(VISIBLE, min_size=1, max_size=255))
     def test_a_key_is_the_same_bare_or_quoted(self, text: str) -> None:
         escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-        assert idempotency.key(f'"{escaped}"', {}).text == text
+        assert request.parse_idempotency_key(f'"{escaped}"', {}).text == text
         if not text.startswith('"'):
-            assert idempotency.key(text, {}).text == text
+            assert request.parse_idempotency_key(text, {}).text == text
 
     @given(st.text())
     def test_any_other_text_is_no_key(self, text: str) -> None:
         try:
-            read = idempotency.key(text, {}).text
-        except Malformed:
+            read = request.parse_idempotency_key(text, {}).text
+        except MalformedRequest:
             return
         assert 1 <= len(read) <= 255
         assert set(read) <= set(VISIBLE)
@@ -81,12 +81,12 @@ class TestEntityTags:
     def test_a_list_is_the_tags_in_it(self, tags: list[tuple[str, str]], data: st.DataObject) -> None:
         header = "".join(f'{data.draw(COMMAS) if at else ""}{weak}"{tag}"' for at, (weak, tag) in enumerate(tags))
         versions = {int(tag) for _, tag in tags if tag.isdecimal() and tag[0] != "0"}
-        assert etags.versions(header) == frozenset(versions or {0})
+        assert request.parse_tags(header) == frozenset(versions or {0})
 
     @given(st.text('"W/*, \t1a\x00'))
     def test_any_text_is_a_list_or_malformed(self, text: str) -> None:
         try:
-            versions = etags.versions(text)
-        except Malformed:
+            versions = request.parse_tags(text)
+        except MalformedRequest:
             return
         assert (versions is None) == (text.strip() == "*")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app import any_user, app
+from app import app, user_authorizer
 from chalicelib.problems import Unavailable
 from tests.support import pool
 from tests.support.alarm import Alarm
@@ -41,7 +41,7 @@ REFUSED: dict[str, Callable[[], str]] = {
 
 def authorize(sent: str) -> Any:
     """Ask the authorizer as the gateway does."""
-    return any_user({"type": "TOKEN", "authorizationToken": sent, "methodArn": ARN}, {})
+    return user_authorizer({"type": "TOKEN", "authorizationToken": sent, "methodArn": ARN}, {})
 
 
 @pytest.mark.parametrize("made", ADMITTED.values(), ids=ADMITTED.keys())
@@ -79,7 +79,7 @@ def test_without_keys_the_authorizer_fails_and_does_not_refuse(keys: pool.KeySer
 def test_the_authorizer_fails_in_time_where_the_key_server_does_not_end_and_admits_the_next(
     keys: pool.KeyServer, monkeypatch: pytest.MonkeyPatch, alarm: Alarm, fault: Fault
 ) -> None:
-    monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.15)
+    monkeypatch.setattr("chalicelib.deadline.REQUEST_TIMEOUT", 0.15)
 
     def begun(exchange: Exchange) -> None:
         alarm.start()  # the time of the first call begins here, that of the second never

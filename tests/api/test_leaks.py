@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app import app
-from chalicelib.problems import Malformed
+from chalicelib.problems import MalformedRequest
 from tests.support import leaks, log_capture, pool
 from tests.support.leaks import Sent
 from tests.support.people import Answer, Person, path_of
@@ -90,15 +90,15 @@ class TestALeakFailsTheTestThatSeesIt:
 
     def test_a_leak_in_an_answer_fails_the_test_that_sees_it(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
         def create(*_: object) -> None:
-            raise Malformed("USER#1")
+            raise MalformedRequest("USER#1")
 
-        monkeypatch.setattr("chalicelib.tasks.create", create)
+        monkeypatch.setattr("chalicelib.tasks.service.create", create)
         with pytest.raises(AssertionError, match="POST /tasks, 400 shows a table key, USER#"):
             alice.creates()
         assert leaks.FOUND == ["POST /tasks, 400 shows a table key, USER#"]
 
     def test_a_leak_in_a_log_line_fails_the_test_that_sees_it(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("chalicelib.middleware._log", lambda *_: print("else@example.org"))
+        monkeypatch.setattr("chalicelib.http.api._log", lambda *_: print("else@example.org"))
         with pytest.raises(AssertionError, match=r"The log shows an e-mail address, e@example\.org"):
             alice("GET", "/tasks")
 

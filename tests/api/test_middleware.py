@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app import app
-from chalicelib import aws
+from chalicelib.dynamodb import table
 from tests.support import pool
 from tests.support.alarm import Alarm
 from tests.support.events import REQUEST_ID, Context, context, event
@@ -32,7 +32,7 @@ class TestTheLogLine:
         path = path_of(alice.creates())
         capsys.readouterr()
         clock = SimpleNamespace(perf_counter=iter([5.0, 5.01234]).__next__)
-        monkeypatch.setattr("chalicelib.middleware.time", clock)
+        monkeypatch.setattr("chalicelib.http.api.time", clock)
         answer = alice("GET", path)
         (line,) = lines(capsys)
         assert line == {
@@ -67,7 +67,7 @@ class TestTheLogLine:
             "botocore.exceptions.ClientError",
         ]
         assert line["errors"][1]["code"] == "AccessDeniedException"
-        assert any("table.py:" in frame and frame.endswith(" _query") for frame in line["errors"][0]["frames"])
+        assert any("table.py:" in frame and frame.endswith(" query") for frame in line["errors"][0]["frames"])
         assert "secret text" not in json.dumps(line)
 
     def test_a_code_that_is_no_code_is_left_out(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,7 +86,7 @@ class TestUnexpectedFailures:
         def page(*_: object) -> None:
             raise LookupError("carol@example.com") from ValueError("top secret")
 
-        monkeypatch.setattr("chalicelib.tasks.page", page)
+        monkeypatch.setattr("chalicelib.tasks.service.list_tasks", page)
 
     @pytest.mark.usefixtures("bug")
     def test_the_answer_says_nothing_and_the_log_line_where(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,8 +94,12 @@ class TestUnexpectedFailures:
         assert answer.problem == (500, "internal")
         assert answer.json.keys() == {"type", "title", "status", "detail", "instance"}
         (line,) = lines(capsys)
-        assert [error["type"] for error in line["errors"]] == ["builtins.LookupError", "builtins.ValueError"]
-        assert line["errors"][0]["frames"][-1].endswith(" page")
+        assert [error["type"] for error in line["errors"]] == [
+            "chalicelib.problems.Internal",
+            "builtins.LookupError",
+            "builtins.ValueError",
+        ]
+        assert line["errors"][1]["frames"][-1].endswith(" page")
         assert "carol" not in json.dumps(line)
         assert "secret" not in json.dumps(line)
 
@@ -190,7 +194,7 @@ class TestTheDeadline:
     def test_the_local_server_answers_in_time_from_its_threads(
         self, alice: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.2)
+        monkeypatch.setattr("chalicelib.deadline.REQUEST_TIMEOUT", 0.2)
         over, before = threading.Event(), set(threading.enumerate())
 
         def hanging(_request: object) -> None:
@@ -219,7 +223,7 @@ class TestTheDeadline:
     def test_no_request_may_take_longer_than_the_longest(
         self, alice: Person, monkeypatch: pytest.MonkeyPatch, peer: Fault
     ) -> None:
-        monkeypatch.setattr("chalicelib.middleware.LONGEST", 0.1)
+        monkeypatch.setattr("chalicelib.deadline.REQUEST_TIMEOUT", 0.1)
         with network(peer):
             assert alice("GET", "/tasks").problem == (503, "unavailable")
 
@@ -266,7 +270,7 @@ class TestBehindTheGateway:
         claims = pool.id_claims()
         task = json.loads(app(event("POST", claims=claims, body='{"title": "T"}'), Context())["body"])
         key = {"PK": {"S": f"USER#{claims['sub']}"}, "SK": {"S": f"TASK#{task['task_id']}"}}
-        write = aws.dynamodb.get_item(TableName="task-api-test", Key=key)["Item"]["write"]["S"]
+        write = table.client.get_item(TableName="task-api-test", Key=key)["Item"]["write_id"]["S"]
         assert str(uuid.UUID(write)) != REQUEST_ID
 
 

@@ -13,7 +13,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from app import app
-from chalicelib import RELEASE
+from chalicelib import __version__
 from chalicelib.problems import Problem
 from tests.support import documented
 from tests.support.people import Person
@@ -47,7 +47,7 @@ def test_the_document_is_served_as_it_lies(nobody: Person) -> None:
     answer = nobody("GET", "/openapi.json")
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.body == openapi.DOCUMENT.read_bytes()
-    assert answer.json["info"]["version"] == RELEASE
+    assert answer.json["info"]["version"] == __version__
 
 
 def test_the_document_has_every_route_and_every_problem() -> None:

@@ -2,14 +2,25 @@
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from chalice import BadRequestError, Chalice, ChaliceViewError, ForbiddenError, NotFoundError, Response, UnauthorizedError
-from chalice.app import RouteEntry
+from chalice import (
+    BadRequestError,
+    ChaliceViewError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    Response,
+    TooManyRequestsError,
+    UnauthorizedError,
+    UnprocessableEntityError,
+)
+from chalice.app import MethodNotAllowedError, MultiDict, RouteEntry
 
 from app import app as api
-from chalicelib import middleware
+from chalicelib.http.api import Api
 from tests.support.events import Context, event
 from tools.generate import openapi
 
@@ -18,10 +29,7 @@ COMMON = {"X-Request-Id", "X-Content-Type-Options", "Cache-Control", "Access-Con
 
 def answer(returned: Any) -> Any:
     """Return what an app answers whose one view returns this, or raises it."""
-    app = Chalice("plain", configure_logs=False)
-    app.register_middleware(middleware.answer, "http")
-    app.log.addHandler(middleware.Failures())
-    app.log.propagate = False
+    app = Api("plain")
 
     @app.route("/plain")
     def plain() -> Any:
@@ -33,12 +41,15 @@ def answer(returned: Any) -> Any:
 
 
 @pytest.mark.parametrize("body", [
-    {"hello": "world"}, {}, [], [1, {"a": None}], 5, 1.5, True, None, {"grüße": "😀"}, {"at": datetime(2030, 1, 1, tzinfo=UTC)},
+    {"hello": "world"}, {}, [], [1, {"a": None}], 5, 1.5, True, None, {"grüße": "😀"}, {"n": Decimal("1.5")}, MultiDict({"a": ["1"]}), {"at": datetime(2030, 1, 1, tzinfo=UTC)},
 ])  # fmt: skip
 def test_what_a_view_returns_is_sent_as_json(body: object) -> None:
     got = answer(body)
     assert got["statusCode"] == 200
-    assert json.loads(got["body"]) == ({"at": "2030-01-01T00:00:00Z"} if "at" in str(body) else body)
+    expected = (
+        {"at": "2030-01-01T00:00:00Z"} if "datetime" in str(body) else dict(body) if isinstance(body, MultiDict) else body
+    )
+    assert json.loads(got["body"], parse_float=Decimal) == expected
     assert got["headers"]["Content-Type"] == "application/json"
     assert got["headers"].keys() >= COMMON
 
@@ -48,6 +59,12 @@ def test_status_headers_and_type_of_a_response_stay() -> None:
     assert (got["statusCode"], got["body"], got["headers"]["X-Mine"]) == (201, '{"a":1}', "1")
     assert {name.lower(): value for name, value in got["headers"].items()}["content-type"] == "application/vnd.x+json"
     assert "Content-Type" not in got["headers"]
+
+
+@pytest.mark.parametrize("status", [400, 409, 422, 503])
+def test_an_error_response_of_a_view_keeps_its_body(status: int) -> None:
+    got = answer(Response({"error": "full"}, status_code=status))
+    assert (got["statusCode"], json.loads(got["body"])) == (status, {"error": "full"})
 
 
 def test_text_is_sent_as_text() -> None:
@@ -63,12 +80,14 @@ def test_what_cannot_be_sent_as_json_is_a_fault_of_ours_and_the_log_says_of_whic
     got = answer(body)
     assert (got["statusCode"], json.loads(got["body"])["type"]) == (500, "urn:problem:internal")
     (line,) = capsys.readouterr().out.splitlines()
-    assert json.loads(line)["errors"][0]["type"] in {"builtins.TypeError", "builtins.UnicodeEncodeError"}
+    assert json.loads(line)["errors"][1]["type"] in {"builtins.TypeError", "builtins.UnicodeEncodeError"}
 
 
 @pytest.mark.parametrize(("error", "status", "slug"), [
     (BadRequestError("secret"), 400, "malformed"), (UnauthorizedError("secret"), 401, "unauthorized"), (ForbiddenError("secret"), 403, "forbidden"),
     (NotFoundError("secret"), 404, "not-found"), (ChaliceViewError("secret"), 500, "internal"), (ValueError("secret"), 500, "internal"),
+    (ConflictError("secret"), 409, "conflict"), (UnprocessableEntityError("secret"), 422, "validation"), (TooManyRequestsError("secret"), 429, "too-many-requests"),
+    (MethodNotAllowedError("secret"), 404, "not-found"),
 ])  # fmt: skip
 def test_an_error_of_chalice_is_the_problem_of_its_status_without_its_text(error: Exception, status: int, slug: str) -> None:
     got = answer(error)
@@ -94,5 +113,5 @@ def test_the_document_says_what_it_does_not_know(
     assert written["responses"]["200"]["content"] == {"application/json": {"schema": {}}}
     told = capsys.readouterr().err
     assert "GET /plain" in told
-    assert "openapi_text.py" in told
+    assert "operations.py" in told
     assert told.count("\n") == 1

@@ -20,9 +20,10 @@ from botocore.exceptions import (
 from moto.sns.models import sns_backends
 from msgspec import structs
 
-from chalicelib import aws
 from chalicelib.config import settings
-from chalicelib.text import country, is_barred, parts
+from chalicelib.dynamodb import table
+from chalicelib.sms import service as sms
+from chalicelib.sms.model import count_parts, country, is_barred
 from tests.conftest import TABLE
 from tests.support import pool
 from tests.support.people import Answer, Person
@@ -66,7 +67,7 @@ def text(to: str = "", message: str = "Hello") -> dict[str, str]:
 
 def counted() -> list[int]:
     """Return what all the counters of the limits have counted."""
-    items = cast("Any", aws.dynamodb).scan(TableName=TABLE)["Items"]
+    items = cast("Any", table.client).scan(TableName=TABLE)["Items"]
     return [int(item["count"]["N"]) for item in items if item["PK"]["S"].startswith("LIMIT#")]
 
 
@@ -104,7 +105,7 @@ class TestSending:
 
     def test_sender_kind_and_price_come_from_the_stage(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
         asked: list[Any] = []
-        cast("Any", aws.sns).meta.events.register(
+        cast("Any", sms.client).meta.events.register(
             "provide-client-params.sns.Publish", lambda params, **_: asked.append(params)
         )
         body = text()
@@ -119,14 +120,14 @@ class TestSending:
 
     def test_a_text_goes_out_on_a_connection_of_its_own(self, machine: Person) -> None:
         asked: list[object] = []
-        with network(lambda request: asked.append(request.headers["Connection"]), client=aws.sns):
+        with network(lambda request: asked.append(request.headers["Connection"]), client=sms.client):
             send(machine, text())
         assert asked == ["close"]
 
     def test_an_empty_sender_is_not_sent(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[Any] = []
-        monkeypatch.setattr("chalicelib.sms.settings", structs.replace(settings, sms_sender_id=""))
-        cast("Any", aws.sns).meta.events.register(
+        monkeypatch.setattr("chalicelib.sms.service.settings", structs.replace(settings, sms_sender_id=""))
+        cast("Any", sms.client).meta.events.register(
             "provide-client-params.sns.Publish", lambda params, **_: asked.append(params)
         )
         send(machine, text())
@@ -195,7 +196,7 @@ class TestSending:
         assert outbox == []
 
     def test_no_country_means_nowhere(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("chalicelib.sms.settings", structs.replace(settings, sms_countries=""))
+        monkeypatch.setattr("chalicelib.sms.service.settings", structs.replace(settings, sms_countries=""))
         for to in ("+12025550100", "+15555550100"):
             assert send(machine, text(to)).problem == (422, "validation")
 
@@ -253,7 +254,7 @@ class TestLimits:
         assert send(other, text()).status == 202
 
     def test_the_parts_of_a_day_are_limited(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("chalicelib.sms.settings", structs.replace(settings, sms_parts_per_day=3))
+        monkeypatch.setattr("chalicelib.sms.service.settings", structs.replace(settings, sms_parts_per_day=3))
         two = "x" * 161
         assert send(machine, text(message="x" * 460)).problem == (429, "too-many-requests")
         assert send(machine, text(message=two)).status == 202
@@ -283,7 +284,7 @@ class TestLimits:
     ) -> None:
         body = text()
         first = send(machine, body, "k")
-        monkeypatch.setattr("chalicelib.sms.settings", structs.replace(settings, **stricter))
+        monkeypatch.setattr("chalicelib.sms.service.settings", structs.replace(settings, **stricter))
         again = send(machine, body, "k")
         assert (again.status, again.body, again.headers["Idempotency-Replayed"]) == (202, first.body, "true")
         assert send(machine, text(), "another").status in {422, 429}
@@ -314,7 +315,7 @@ class TestSameKey:
         def dies(_request: object) -> None:
             raise SystemExit  # as a function does that is stopped
 
-        with network(dies, client=aws.sns), pytest.raises(SystemExit):
+        with network(dies, client=sms.client), pytest.raises(SystemExit):
             send(machine, body, "k")
         assert send(machine, body, "k").problem == (409, "conflict")
         monkeypatch.setattr(time, "time", lambda: NOON + 21)
@@ -349,7 +350,7 @@ class TestWhatSnsSays:
         body = text()
         with monkeypatch.context() as broken:
             broken.setattr(
-                "chalicelib.sms.settings", structs.replace(settings, sms_max_price=1)
+                "chalicelib.sms.service.settings", structs.replace(settings, sms_max_price=1)
             )  # which boto3 takes for no text
             assert send(machine, body, "k").problem == (500, "internal")
         assert send(machine, body, "k").json["status"] == "sent"
@@ -360,7 +361,7 @@ class TestWhatSnsSays:
         self, machine: Person, outbox: list[tuple[str, str]], fault: Exception
     ) -> None:
         body = text()
-        with network(lost_after(error=fault), client=aws.sns) as attempts:
+        with network(lost_after(error=fault), client=sms.client) as attempts:
             answer = send(machine, body, "k")
             again = send(machine, body, "k")
         assert attempts == ["Publish"]
@@ -372,7 +373,7 @@ class TestWhatSnsSays:
         self, machine: Person, outbox: list[tuple[str, str]], fault: Any
     ) -> None:
         body = text()
-        with network(fault, client=aws.sns) as attempts:
+        with network(fault, client=sms.client) as attempts:
             answer = send(machine, body, "k")
             again = send(machine, body, "k")
         assert attempts == ["Publish"]
@@ -389,7 +390,7 @@ class TestWhatSnsSays:
     ) -> None:
         body = text()
         refusal = f"<ErrorResponse><Error><Code>{code}</Code><Message>{body['to']} is bad</Message></Error></ErrorResponse>"
-        with network(*[answered(status, refusal.encode())] * 6, client=aws.sns) as attempts:
+        with network(*[answered(status, refusal.encode())] * 6, client=sms.client) as attempts:
             for _ in range(6):  # one more than a client may send in a minute
                 answer = send(machine, body, "k")
                 assert answer.problem == problem
@@ -413,7 +414,7 @@ class TestWhatSnsSays:
         def unreachable(_request: object) -> None:
             raise error
 
-        with network(unreachable, client=aws.sns) as attempts:
+        with network(unreachable, client=sms.client) as attempts:
             assert send(machine, body, "k").problem == UNAVAILABLE
         assert attempts == ["Publish"]
         assert send(machine, body, "k").json["status"] == "sent"
@@ -423,7 +424,7 @@ class TestWhatSnsSays:
         def hangs_until_the_deadline(_request: object) -> None:
             signal.raise_signal(signal.SIGALRM)
 
-        with network(hangs_until_the_deadline, client=aws.sns):
+        with network(hangs_until_the_deadline, client=sms.client):
             answer = send(machine, text(), "k")
         assert (answer.status, answer.json) == (202, UNKNOWN)
         assert outbox == []
@@ -432,7 +433,7 @@ class TestWhatSnsSays:
 class TestTheLog:
     def test_the_log_tells_what_became_of_a_text(self, machine: Person, capsys: pytest.CaptureFixture[str]) -> None:
         send(machine, text())
-        with network(answered(500, b""), client=aws.sns):
+        with network(answered(500, b""), client=sms.client):
             send(machine, text())
         machine("GET", "/health")
         told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -483,7 +484,7 @@ class TestWhatDynamoDbSays:
     def test_what_is_given_back_twice_is_given_back_once(self, machine: Person) -> None:
         to = text()["to"]
         assert send(machine, text(to)).status == 202
-        with network(answered(400, REFUSAL), client=aws.sns), network(lambda _: None, delivered_twice):
+        with network(answered(400, REFUSAL), client=sms.client), network(lambda _: None, delivered_twice):
             assert send(machine, text(to), "k").problem == (422, "validation")
         assert counted() == [1, 1, 1]
 
@@ -533,7 +534,7 @@ class TestWhatDynamoDbSays:
     def test_key_and_limits_are_given_back_at_once_so_that_no_half_can_be_lost(
         self, machine: Person, outbox: list[tuple[str, str]]
     ) -> None:
-        with network(answered(400, REFUSAL), client=aws.sns), network() as attempts:
+        with network(answered(400, REFUSAL), client=sms.client), network() as attempts:
             assert send(machine, text(), "k").problem == (422, "validation")
         assert attempts == ["TransactWriteItems"] * 2
         assert outbox == []
@@ -541,7 +542,7 @@ class TestWhatDynamoDbSays:
     def test_a_refusal_stays_one_though_it_cannot_be_given_back(
         self, machine: Person, outbox: list[tuple[str, str]]
     ) -> None:
-        with network(answered(400, REFUSAL), client=aws.sns), network(lambda _: None, *[lost_before] * 3):
+        with network(answered(400, REFUSAL), client=sms.client), network(lambda _: None, *[lost_before] * 3):
             assert send(machine, text(), "k").problem == (422, "validation")
         assert outbox == []
 
@@ -567,7 +568,7 @@ class TestWhatDynamoDbSays:
 def test_neither_number_nor_message_is_kept(machine: Person) -> None:
     body = text(message="private words")
     send(machine, body)
-    kept = json.dumps(cast("Any", aws.dynamodb).scan(TableName=TABLE)["Items"])
+    kept = json.dumps(cast("Any", table.client).scan(TableName=TABLE)["Items"])
     assert body["to"] not in kept
     assert "private words" not in kept
 
@@ -599,4 +600,4 @@ def test_the_kind_of_a_number_decides_in_every_country(region: str) -> None:
     ("😀" * 35, 1), ("😀" * 36, 2), ("ж" + "😀" * 66, 2), ("😀" * 67, 3), ("Çé\nà", 1), ("`", 1), ("a" * 159 + "`", 3),
 ])  # fmt: skip
 def test_parts_are_counted_as_they_are_paid(message: str, expected: int) -> None:
-    assert parts(message) == expected
+    assert count_parts(message) == expected

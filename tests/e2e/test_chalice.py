@@ -80,7 +80,7 @@ class TestPackage:
 
     def test_without_it_the_template_shows_what_is_missing(self, bare: Path) -> None:
         resources = json.loads((bare / "sam.json").read_text())["Resources"]
-        for name in ("APIHandler", "AnyUser"):
+        for name in ("APIHandler", "UserAuthorizer"):
             variables = resources[name]["Properties"]["Environment"]["Variables"]
             empty = {"TABLE_NAME", "USER_POOL_ARN", "WEB_CLIENT_ID", "MACHINE_CLIENT_IDS"}
             assert empty <= {variable for variable, value in variables.items() if value == ""}

@@ -78,7 +78,7 @@ def before(request: pytest.FixtureRequest, checkout: Checkout) -> Iterator[list[
 
 
 @pytest.mark.parametrize(
-    "left", ["/aws/lambda/task-api-dev", "/aws/lambda/task-api-dev-any_user", "/aws/apigateway/task-api-dev"]
+    "left", ["/aws/lambda/task-api-dev", "/aws/lambda/task-api-dev-user_authorizer", "/aws/apigateway/task-api-dev"]
 )
 def test_deploy_refuses_a_log_group_that_is_there_and_says_how_to_go_on(
     checkout: Checkout, before: list[str], left: str

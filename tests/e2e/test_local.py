@@ -21,7 +21,7 @@ import jwt
 import pytest
 from pycognito.aws_srp import AWSSRP
 
-from chalicelib import RELEASE
+from chalicelib import __version__
 from tests.conftest import ROOT
 from tests.support.local_server import (
     PATIENCE,
@@ -587,7 +587,7 @@ class TestReload:
         stand.start()
         try:
             path = copy / "chalicelib" / "__init__.py"
-            path.write_text(path.read_text().replace(RELEASE, "changed"))
+            path.write_text(path.read_text().replace(__version__, "changed"))
             stand.serves("changed")
             path.write_text("this is no Python")
             stand.prints("The app does not start: ")

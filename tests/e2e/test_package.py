@@ -118,7 +118,7 @@ class TestTheTemplate:
         assert unguarded == OPEN
 
     def test_each_setting_reaches_the_functions(self, template: Any) -> None:
-        for function in ("APIHandler", "AnyUser"):
+        for function in ("APIHandler", "UserAuthorizer"):
             variables = template["Resources"][function]["Properties"]["Environment"]["Variables"]
             assert variables.keys() == {name.upper() for name in Settings.__struct_fields__}
             assert variables["TABLE_NAME"] == {"Ref": "Table"}

@@ -10,7 +10,7 @@ import jwt
 import pytest
 
 from app import app
-from chalicelib.web import CORS
+from chalicelib.http.api import CORS
 from tests.support import aws as e2e
 from tests.support import deployments, leaks, pool
 from tests.support.aws import Checkout, Deployed
@@ -225,7 +225,7 @@ class TestTheStage:
         groups: Any = way.api.aws.client("logs").describe_log_groups()["logGroups"]
         kept = {group["logGroupName"]: group.get("retentionInDays") for group in groups}
         name = f"task-api-{way.api.stage}"
-        ours = (f"/aws/lambda/{name}", f"/aws/lambda/{name}-any_user", f"/aws/apigateway/{name}")
+        ours = (f"/aws/lambda/{name}", f"/aws/lambda/{name}-user_authorizer", f"/aws/apigateway/{name}")
         assert {group: kept.get(group) for group in ours} == dict.fromkeys(ours, int(wanted))
 
     def test_a_function_without_its_policy_cannot_read_the_table(self, way: Way) -> None:
@@ -261,12 +261,12 @@ class TestTheStage:
 
     def test_a_failing_authorizer_gives_503(self, way: Way) -> None:
         functions = way.api.aws.client("lambda")
-        name = {"FunctionName": f"task-api-{way.api.stage}-any_user"}
+        name = {"FunctionName": f"task-api-{way.api.stage}-user_authorizer"}
         functions.update_function_configuration(**name, Handler="app.nobody")
         try:
             refused(way.api("GET", "/hello", f"Bearer {way.alice['IdToken']}"), 503, "unavailable")
         finally:
-            functions.update_function_configuration(**name, Handler="app.any_user")
+            functions.update_function_configuration(**name, Handler="app.user_authorizer")
         assert way.api("GET", "/hello", f"Bearer {way.alice['IdToken']}").status == 200
 
 

@@ -102,7 +102,7 @@ def test_wrong_variables_are_refused_before_anything_is_done(module: Module) -> 
 class TestTheApi:
     def test_the_functions_have_the_settings_of_the_template(self, resources: list[dict[str, Any]]) -> None:
         functions = of_type(resources, "aws_lambda_function")
-        assert {function["function_name"] for function in functions} == {"task-api-prod", "task-api-prod-any_user"}
+        assert {function["function_name"] for function in functions} == {"task-api-prod", "task-api-prod-user_authorizer"}
         for function in functions:
             assert function["kms_key_arn"] == ALL["KmsKeyArn"]
             assert function["reserved_concurrent_executions"] == int(ALL["ReservedConcurrency"])

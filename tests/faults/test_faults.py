@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from chalicelib import tokens
+from chalicelib.auth import tokens
 from tests.support import faults, pool
 from tests.support.fault_runner import UNKNOWN, Run, run
 from tests.support.fault_table import CASES, OPERATIONS, Case, printed
@@ -175,7 +175,7 @@ def test_a_failing_key_server_gives_503_and_the_next_request_succeeds(
 ) -> None:
     wire = ground.proxy.wire(keys.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", wire.url)
-    tokens.pool_keys().timeout = PATIENCE  # no fault here is one of time
+    tokens.jwks_client().timeout = PATIENCE  # no fault here is one of time
     wire.plan("GET", [KEY_SERVER[fault]])
     answer = alice("GET", path)
     assert answer.problem == (503, "unavailable")

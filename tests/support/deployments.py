@@ -24,7 +24,7 @@ def package(folder: Path, aws: Aws) -> tuple[Checkout, Deployed]:
     s3.create_bucket(Bucket="handed-over")
     s3.upload_file(str(built / "deployment.zip"), "handed-over", "deployment.zip")
     template = json.loads((built / "template.json").read_text())
-    for function in ("APIHandler", "AnyUser"):
+    for function in ("APIHandler", "UserAuthorizer"):
         template["Resources"][function]["Properties"]["CodeUri"] = "s3://handed-over/deployment.zip"
     s3.put_object(Bucket="handed-over", Key="template.json", Body=json.dumps(template))
     cloudformation = aws.client("cloudformation")

@@ -13,7 +13,7 @@ from referencing.jsonschema import DRAFT202012
 
 import chalicelib
 
-DOCUMENT = json.loads(Path(chalicelib.__file__).with_name("openapi.json").read_text())
+DOCUMENT = json.loads(Path(chalicelib.__file__).with_name("static").joinpath("openapi.json").read_text())
 _REGISTRY: Registry[Any] = Registry().with_resource("document", DRAFT202012.create_resource(DOCUMENT))
 _TEMPLATES = {path: re.compile(re.sub("{.*?}", "[^/]+", path)) for path in DOCUMENT["paths"]}
 SEEN: set[tuple[str, str, str]] = set()

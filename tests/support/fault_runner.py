@@ -5,7 +5,7 @@ import itertools
 from collections import Counter
 from typing import Any, NamedTuple
 
-from chalicelib import rows
+from chalicelib.dynamodb import table
 from tests.support import faults, pool
 from tests.support.fault_table import OPERATIONS, Case, Operation
 from tests.support.people import Answer
@@ -95,7 +95,7 @@ def _asked(
 
 def _stored(ground: Ground, operation: Operation, sub: str, number: str) -> Stored:
     if operation.path != "/sms":
-        return Stored([rows.plain(row) for row in ground.rows(f"USER#{sub}", "TASK#")])
-    records = [rows.plain(row) for row in ground.rows(f"CLIENT#{_CLIENT}", f"IDEMPOTENCY#sms#k{number}")]
+        return Stored([table._to_item(row) for row in ground.rows(f"USER#{sub}", "TASK#")])
+    records = [table._to_item(row) for row in ground.rows(f"CLIENT#{_CLIENT}", f"IDEMPOTENCY#sms#k{number}")]
     limit = ground.rows(f"LIMIT#TO#{hashlib.sha256(number.encode()).hexdigest()}", "20")
     return Stored([], ground.texts(number), sum(int(row["count"]["N"]) for row in limit), next(iter(records), None))

@@ -52,7 +52,7 @@ class Fuzz:
     def __init__(self, api: Stand) -> None:
         self._api = api
         admin, machine = api.token("admin"), api.local("machine-token").stdout.strip()
-        self._tokens = {"users": admin, "any_user": admin, "machines": machine}
+        self._tokens = {"users": admin, "user_authorizer": admin, "machines": machine}
         self.cases = self.steps = self._told = 0
         self.statuses: Counter[int] = Counter()
         self.routes: Counter[str] = Counter()

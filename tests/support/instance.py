@@ -19,8 +19,9 @@ import uuid
 from typing import Any, SupportsIndex
 
 import app
-from chalicelib import aws
 from chalicelib.config import settings
+from chalicelib.dynamodb import table
+from chalicelib.sms import service as sms
 from tests.support.events import Context, event
 
 _HASTE = 1000
@@ -78,7 +79,7 @@ def lead(url: str) -> None:
     def led(request: Any, **_: object) -> None:
         request.url = f"{url}/{request.url.split('/', 3)[3]}"
 
-    for client in (aws.dynamodb, aws.sns):
+    for client in (table.client, sms.client):
         client.meta.events.register("before-send.*.*", led)
 
 

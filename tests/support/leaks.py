@@ -11,9 +11,8 @@ import urllib.parse
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from chalicelib.lists import Limit
-from chalicelib.task import Instant
-from chalicelib.web import CORS
+from chalicelib.http.api import CORS
+from chalicelib.values import Instant, Limit
 from tests.support import documented
 
 FOUND: list[str] = []

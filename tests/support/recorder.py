@@ -3,7 +3,8 @@
 import threading
 from typing import Any
 
-from chalicelib import aws
+from chalicelib.dynamodb import table
+from chalicelib.sms import service as sms
 
 SEEN: set[tuple[str, str]] = set()
 
@@ -54,5 +55,5 @@ def _table(name: str) -> str:
     return f"arn:*:dynamodb:*:*:table/{name}"
 
 
-for client in (aws.dynamodb, aws.sns):
+for client in (table.client, sms.client):
     client.meta.events.register("provide-client-params.*.*", record)

@@ -14,8 +14,8 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError
 from moto.core.models import botocore_stubber
 
-from chalicelib import aws, board, ledger, table, update
 from chalicelib.config import settings
+from chalicelib.dynamodb import table
 
 Result = TypeVar("Result")
 Fault = Callable[[AWSRequest], AWSResponse | None]
@@ -24,9 +24,8 @@ Fault = Callable[[AWSRequest], AWSResponse | None]
 
 def use_fresh_client(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make the app use a client of its own for a test, whose quota of retries no other test has used up; return it."""
-    client = boto3.client("dynamodb", region_name=settings.region, config=aws.DYNAMODB)
-    for module in (aws, board, ledger, table, update):
-        monkeypatch.setattr(module, "dynamodb", client)
+    client = boto3.client("dynamodb", region_name=settings.region, config=table.CONFIG)
+    monkeypatch.setattr(table, "client", client)
     return client
 
 
@@ -36,7 +35,7 @@ class Deadline:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float = 8) -> None:
         self.left = seconds
         self.pauses: list[float] = []
-        monkeypatch.setattr(aws, "seconds_left", lambda: self.left)
+        monkeypatch.setattr(table, "seconds_left", lambda: self.left)
         monkeypatch.setattr(time, "sleep", self._sleep)
 
     def _sleep(self, seconds: float) -> None:
@@ -60,7 +59,7 @@ def network(*faults: Fault, client: Any = None) -> Iterator[list[str]]:
         finally:
             busy.release()
 
-    events: Any = (client or aws.dynamodb).meta.events
+    events: Any = (client or table.client).meta.events
     events.unregister("before-send", botocore_stubber)  # botocore asks every handler, and moto writes what it is asked
     events.register("before-send", meet)
     try:

@@ -2,9 +2,9 @@
 
 import sys
 
-from chalicelib import middleware
+from chalicelib import deadline
 from tools.local.server import serve
 
 if __name__ == "__main__":
-    middleware.LONGEST = float(sys.argv[2])
+    deadline.REQUEST_TIMEOUT = float(sys.argv[2])
     serve("127.0.0.1", sys.argv[1], "local")

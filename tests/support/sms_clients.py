@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from chalicelib import rows
 from tests.support import pool
 from tests.support.faults import weather
 from tests.support.people import Answer
@@ -86,7 +85,7 @@ class Texts:
         return Sent(text, began, time.monotonic(), answer)
 
     def _windows(self, name: str) -> list[dict[str, Any]]:
-        return self._ground.rows(rows.counter_key(name, "")["PK"]["S"], "2")
+        return self._ground.rows(f"LIMIT#{name}", "2")
 
     def violations(self) -> Iterator[str]:
         """Give what is wrong."""

@@ -1,84 +1,129 @@
-"""Who imports whom, and how large the rooms are."""
+"""The direction of imports, and the number of files that one request runs through."""
 
 import ast
+import itertools
+import sys
 from pathlib import Path
+from types import FrameType
+from typing import Any, Self
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.support.people import Person, path_of
 
-ANYWHERE = {"config", "problems"}
-ARROWS = {
-    "app": {"auth", "call", "lists", "middleware", "sms", "task", "tasks", "text", "web"},
-    "middleware": {"aws", "call", "deadline", "web"},
-    "web": {"auth", "call", "etags", "lists", "task", "text"},
-    "call": {"auth", "caller", "etags", "idempotency", "inputs", "task"},
-    "tasks": {"board", "caller", "cursor", "idempotency", "ledger", "lists", "table", "task", "update"},
-    "sms": {"aws", "caller", "deadline", "idempotency", "ledger", "text"},
-    "table": {"aws", "caller", "lists", "rows", "task"},
-    "update": {"aws", "caller", "rows", "task"},
-    "ledger": {"aws", "caller", "idempotency", "rows", "task"},
-    "board": {"aws", "lists", "rows", "task"},
-    "rows": {"caller", "idempotency", "task"},
-    "auth": {"caller", "tokens"},
-    "aws": {"deadline"},
-    "caller": set(),
-    "config": set(),
-    "cursor": set(),
-    "deadline": set(),
-    "etags": set(),
-    "idempotency": set(),
-    "inputs": {"values"},
-    "lists": {"task"},
-    "problems": set(),
-    "task": {"values"},
-    "text": {"values"},
-    "tokens": set(),
-    "values": set(),
+LEAVES = {"config", "deadline", "principals", "problems", "values"}
+"""Modules that every other module may import, and that import no package."""
+IMPORTS = {
+    "app": {"about", "auth", "http", "sms", "tasks"},
+    "about": set(),
+    "auth": set(),
+    "dynamodb": set(),
+    "http": set(),
+    "sms": {"dynamodb"},
+    "tasks": {"dynamodb"},
 }
-MODULES = {"app": ROOT / "app.py"} | {path.stem: path for path in (ROOT / "chalicelib").glob("[!_]*.py")}
-SPEAKS_HTTP = {"app", "call", "middleware", "problems", "web"}
-SPEAKS_TO_AWS = {"aws", "board", "ledger", "middleware", "sms", "table", "tokens", "update"}
+"""The packages that a package may import beside the leaves."""
+
+SHIPPED = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
+SPEAKS_HTTP = {"app", "about", "auth", "http", "problems"}
+CALLS_AWS = {"dynamodb/table", "dynamodb/updates", "auth/tokens", "http/api", "sms/service"}
+
+
+def name_of(path: Path) -> str:
+    """Return such as app, config and http/request."""
+    return path.relative_to(ROOT).with_suffix("").as_posix().removeprefix("chalicelib/")
 
 
 def imported(path: Path) -> set[str]:
-    """Return the names that a file imports, wherever in it; `from chalicelib import x` counts as chalicelib.x."""
+    """Return the modules that a file imports, wherever in it; `from a import b` counts as a.b."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {f"chalicelib.{alias.name}" for alias in node.names} if node.module == "chalicelib" else {node.module}
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
-def test_every_module_has_its_arrows() -> None:
-    assert MODULES.keys() == ARROWS.keys()
+@pytest.mark.parametrize("path", SHIPPED, ids=name_of)
+def test_a_module_imports_only_what_it_may(path: Path) -> None:
+    package = name_of(path).partition("/")[0]
+    ours = {name.split(".")[1] for name in imported(path) if name.startswith("chalicelib.")}
+    allowed = set() if package in LEAVES else IMPORTS.get(package, set()) | LEAVES | {package, "__version__"}
+    assert ours <= allowed | ({"config"} if package == "deadline" else set())
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_whom_it_may(module: str) -> None:
-    ours = {name.removeprefix("chalicelib.") for name in imported(MODULES[module]) if name.startswith("chalicelib.")}
-    assert ours - {"RELEASE"} - ANYWHERE <= ARROWS[module]
+def test_every_package_has_its_line_in_the_table() -> None:
+    assert {name_of(path).partition("/")[0] for path in SHIPPED} - {"__init__"} == IMPORTS.keys() | LEAVES
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_nothing_that_is_shipped_needs_what_is_not(module: str) -> None:
-    packages = {name.partition(".")[0] for name in imported(MODULES[module])}
+@pytest.mark.parametrize("path", SHIPPED, ids=name_of)
+def test_a_shipped_module_needs_nothing_that_is_not_shipped(path: Path) -> None:
+    packages = {name.partition(".")[0] for name in imported(path)}
     assert not packages & {"app", "tests", "moto", "pytest"}
-    if module != "app":  # which asks first whether it is on a laptop
+    if path.name != "app.py":  # it imports tools for the `chalice` command alone
         assert "tools" not in packages
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_few_modules_know_http_and_fewer_know_aws(module: str) -> None:
-    packages = {name.partition(".")[0] for name in imported(MODULES[module])}
-    assert "chalice" not in packages or module in SPEAKS_HTTP
-    assert not packages & {"boto3", "botocore"} or module in SPEAKS_TO_AWS
+@pytest.mark.parametrize("path", SHIPPED, ids=name_of)
+def test_few_modules_know_chalice_and_fewer_know_aws(path: Path) -> None:
+    packages = {name.partition(".")[0] for name in imported(path)}
+    assert "chalice" not in packages or name_of(path).partition("/")[0] in SPEAKS_HTTP
+    assert not packages & {"boto3", "botocore"} or name_of(path) in CALLS_AWS
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_says_in_one_sentence_what_it_is_for(module: str) -> None:
-    docstring = ast.get_docstring(ast.parse(MODULES[module].read_text()))
+@pytest.mark.parametrize("path", SHIPPED, ids=name_of)
+def test_a_module_starts_with_a_sentence_on_what_it_is_for(path: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(path.read_text()))
     assert docstring
     assert docstring.splitlines()[0].endswith((".", ":"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=name_of)
+def test_a_module_has_at_most_310_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 310
+
+
+NAMES = {str(path): name_of(path) for path in SHIPPED}
+
+
+class Trace:
+    """Records in which of our files functions are called, while it is entered."""
+
+    def __init__(self) -> None:
+        self.files: list[str] = []
+
+    def _record(self, frame: FrameType, event: str, _argument: Any) -> None:
+        name = NAMES.get(frame.f_code.co_filename)
+        if event == "call" and name:
+            self.files.append(name)
+
+    def __enter__(self) -> Self:
+        sys.setprofile(self._record)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    @property
+    def moves(self) -> list[str]:
+        """The files in order, each once where it calls itself."""
+        return [name for name, _ in itertools.groupby(self.files)]
+
+
+@pytest.mark.parametrize(("request_", "files", "changes"), [("create", 12, 18), ("update", 12, 18), ("sms", 13, 24)])
+def test_a_request_runs_through_few_files(alice: Person, machine: Person, request_: str, files: int, changes: int) -> None:
+    path = path_of(alice.creates())
+    message = {"to": "+12025550100", "message": "Hello"}
+    send: Any = {
+        "create": lambda: alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k"),
+        "update": lambda: alice("PATCH", path, {"status": "in_progress"}, If_Match='"1"'),
+        "sms": lambda: machine("POST", "/sms", message, Idempotency_Key="k"),
+    }
+    machine("POST", "/sms", {}, Idempotency_Key="k")  # loads what is loaded once
+    with Trace() as trace:
+        assert send[request_]().status < 300
+    moves = trace.moves
+    assert len(set(moves)) <= files, " > ".join(moves)
+    assert len(moves) - 1 <= changes, " > ".join(moves)

@@ -7,8 +7,7 @@ from typing import Any
 import jwt
 import pytest
 
-from app import app
-from chalicelib import auth
+from app import app, users
 from chalicelib.problems import Unauthorized
 from tests.support import pool
 from tests.support.events import REQUEST_ID, Context, context, event
@@ -51,15 +50,17 @@ def test_claims_of_another_kind_or_client_are_refused_behind_the_gateway_too(aut
     assert app(event(requestContext=context(authorizer=authorizer)), Context())["statusCode"] == 401
 
 
+@pytest.mark.usefixtures("in_lambda")
 def test_claims_from_the_gateway_are_text() -> None:
     claims = pool.id_claims() | {"email_verified": "true", "exp": "Tue Apr 04 18:39:39 UTC 2023", "cognito:groups": "[a b]"}
-    assert auth.user(claims, "r").sub == claims["sub"]
+    assert users.identify(context(authorizer={"claims": claims}), "").sub == claims["sub"]
 
 
+@pytest.mark.usefixtures("in_lambda")
 @pytest.mark.parametrize("sub", [None, 5, "", SUB.upper(), f"{SUB} ", f"USER#{SUB}"])
 def test_a_user_is_a_uuid(sub: object) -> None:
     with pytest.raises(Unauthorized):
-        auth.user(pool.id_claims() | {"sub": sub}, "r")
+        users.identify(context(authorizer={"claims": pool.id_claims() | {"sub": sub}}), "")
 
 
 class TestARequestIdThatAClientHasChosen:

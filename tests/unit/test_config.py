@@ -15,7 +15,7 @@ def test_region_id_and_issuers_of_a_pool_follow_from_its_arn() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["TABLE_NAME", "USER_POOL_ARN", "WEB_CLIENT_ID", "WEB_ORIGIN", "BOARD_SHARDS"])
+@pytest.mark.parametrize("name", ["TABLE_NAME", "USER_POOL_ARN", "WEB_CLIENT_ID", "WEB_ORIGIN", "STATUS_INDEX_SHARDS"])
 @pytest.mark.parametrize("value", [None, "", "*"])
 def test_a_missing_or_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str | None) -> None:
     if value is None:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from chalicelib.deadline import DeadlineReached, seconds_left, within
+from chalicelib.deadline import DeadlineReached, run, seconds_left
 from tests.support.alarm import Alarm
 from tests.support.sdk_faults import elsewhere
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("may_ring")
 
 def test_the_deadline_interrupts_work_that_waits() -> None:
     with pytest.raises(DeadlineReached):
-        within(0.05, lambda: time.sleep(30))
+        run(0.05, lambda: time.sleep(30))
 
 
 def test_the_deadline_interrupts_work_that_computes() -> None:
@@ -24,7 +24,7 @@ def test_the_deadline_interrupts_work_that_computes() -> None:
             pass
 
     with pytest.raises(DeadlineReached):
-        within(0.05, work)
+        run(0.05, work)
 
 
 def test_no_handler_of_exceptions_stops_the_deadline(alarm: Alarm) -> None:
@@ -38,7 +38,7 @@ def test_no_handler_of_exceptions_stops_the_deadline(alarm: Alarm) -> None:
             stopped.append(error)
 
     with pytest.raises(DeadlineReached):
-        within(0.05, work)
+        run(0.05, work)
     assert stopped == []
 
 
@@ -53,17 +53,17 @@ def test_the_deadline_rings_again_where_python_ignores_an_exception(alarm: Alarm
         time.sleep(30)
 
     with pytest.raises(DeadlineReached):
-        within(0.05, work)
+        run(0.05, work)
     assert "Slow.__del__" in may_ring[0]
 
 
 def test_work_that_ends_in_time_is_not_interrupted() -> None:
-    within(30, lambda: None)
+    run(30, lambda: None)
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def test_an_alarm_that_rings_after_the_work_has_ended_does_nothing() -> None:
-    within(30, lambda: None)
+    run(30, lambda: None)
     handler = signal.getsignal(signal.SIGALRM)
     assert callable(handler)
     handler(signal.SIGALRM, None)
@@ -74,7 +74,7 @@ def test_work_in_another_thread_has_no_alarm() -> None:
         assert threading.current_thread() is not threading.main_thread()
         return signal.getitimer(signal.ITIMER_REAL)
 
-    assert elsewhere(lambda: within(30, work)) == (0, 0)
+    assert elsewhere(lambda: run(30, work)) == (0, 0)
 
 
 def test_the_deadline_interrupts_nothing_behind_the_work_however_close_to_its_end_it_rings() -> None:
@@ -89,7 +89,7 @@ def test_the_deadline_interrupts_nothing_behind_the_work_however_close_to_its_en
                 pass
 
         try:
-            within(seconds, work)
+            run(seconds, work)
         except DeadlineReached:
             rung += 1
         assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
@@ -97,6 +97,6 @@ def test_the_deadline_interrupts_nothing_behind_the_work_however_close_to_its_en
 
 
 def test_work_can_tell_how_much_time_it_has_left() -> None:
-    assert 29 < within(30, seconds_left) <= 30
-    assert 29 < elsewhere(lambda: within(30, seconds_left)) <= 30
+    assert 29 < run(30, seconds_left) <= 30
+    assert 29 < elsewhere(lambda: run(30, seconds_left)) <= 30
     assert elsewhere(seconds_left) == float("inf")

@@ -14,9 +14,12 @@ import pytest
 from chalice.deploy.swagger import TemplatedSwaggerGenerator
 
 from app import app
-from chalicelib import aws, ledger, middleware, web
+from chalicelib import deadline
 from chalicelib.config import Settings
-from chalicelib.middleware import LONGEST  # before a test makes it longer
+from chalicelib.deadline import REQUEST_TIMEOUT  # before a test changes it
+from chalicelib.dynamodb import table
+from chalicelib.http import api
+from chalicelib.sms import service as sms
 from tests.conftest import ROOT
 from tests.support import pool
 from tests.support.events import Context
@@ -39,14 +42,14 @@ def test_every_route_but_the_open_ones_has_the_authorizer(swagger: Any) -> None:
         route: entry.get("security") for route, entry in methods.items() if route[1] != "options" and route not in OPEN
     }
     assert guarded.keys() >= {("/tasks", "get"), ("/tasks", "post"), ("/tasks/{task_id}", "delete")}
-    others = {("/sms", "post"): [{"machines": ["task-api/sms"]}], ("/hello", "get"): [{"any_user": []}]}
+    others = {("/sms", "post"): [{"machines": ["task-api/sms"]}], ("/hello", "get"): [{"user_authorizer": []}]}
     assert guarded == {route: [{"users": []}] for route in guarded} | others
     assert all("security" not in methods[route] for route in OPEN)
 
 
 def test_each_authorizer_admits_whom_it_should(swagger: Any) -> None:
     schemes = {name: scheme["x-amazon-apigateway-authorizer"] for name, scheme in swagger["securityDefinitions"].items()}
-    assert schemes.pop("any_user")["authorizerResultTtlInSeconds"] == 0
+    assert schemes.pop("user_authorizer")["authorizerResultTtlInSeconds"] == 0
     pool_alone = {"type": "cognito_user_pools", "providerARNs": [pool.ARN]}
     assert schemes == {
         "users": pool_alone | {"identityValidationExpression": f"^{pool.WEB_CLIENT}$"},
@@ -56,26 +59,26 @@ def test_each_authorizer_admits_whom_it_should(swagger: Any) -> None:
 
 def test_every_route_answers_the_one_origin() -> None:
     routes = [entry for entries in app.routes.values() for entry in entries.values()]
-    assert all(entry.cors == web.CORS for entry in routes)
-    assert all(entry.content_types == web.ANY_TYPE for entry in routes)  # a type is judged by the app
+    assert all(entry.cors == api.CORS for entry in routes)
+    assert all(entry.content_types == [] for entry in routes)  # a type is judged by the app
 
 
 def test_a_request_is_cut_off_before_its_function_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "LONGEST", LONGEST)
+    monkeypatch.setattr(deadline, "REQUEST_TIMEOUT", REQUEST_TIMEOUT)
     config = json.loads((ROOT / ".chalice" / "config.json").read_text())
     for stage in config["stages"].values():
-        assert stage.get("lambda_timeout", config["lambda_timeout"]) > LONGEST + middleware.MARGIN
+        assert stage.get("lambda_timeout", config["lambda_timeout"]) > REQUEST_TIMEOUT + deadline.RESPONSE_MARGIN
     for milliseconds, seconds in ((10_000, 8), (8500, 8), (5000, 4.5), (501, 0.001), (-5, 0.001)):
-        assert middleware._seconds_left(Context(milliseconds)) == pytest.approx(seconds)
+        assert deadline.seconds_for(Context(milliseconds)) == pytest.approx(seconds)
 
 
 def test_aws_is_called_as_often_and_waited_for_as_long_as_promised() -> None:
-    for config, read_timeout, attempts in ((aws.DYNAMODB, 2, 3), (aws.SNS, 3, 1)):
+    for config, read_timeout, attempts in ((table.CONFIG, 2, 3), (sms.CONFIG, 3, 1)):
         settings: Any = config
         assert (settings.connect_timeout, settings.read_timeout) == (1, read_timeout)
         assert settings.retries == {"mode": "standard", "total_max_attempts": attempts}
-    assert aws.SNS.connect_timeout + aws.SNS.read_timeout == ledger._PUBLISH  # type: ignore[attr-defined]
-    assert aws.ATTEMPT < ledger._PUBLISH < LONGEST
+    assert sms.CONFIG.connect_timeout + sms.CONFIG.read_timeout == sms._PUBLISH_SECONDS  # type: ignore[attr-defined]
+    assert table.ATTEMPT_SECONDS < sms._PUBLISH_SECONDS < REQUEST_TIMEOUT
 
 
 def test_every_setting_stands_in_every_stage() -> None:

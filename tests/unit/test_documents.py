@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app import app
-from chalicelib import RELEASE
+from chalicelib import __version__
 from chalicelib.problems import Problem
 from tests.conftest import ROOT
 
@@ -37,8 +37,8 @@ def test_the_tree_of_problems_is_the_tree_of_classes() -> None:
 
 
 def test_the_release_is_one() -> None:
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == RELEASE
-    assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == RELEASE  # type: ignore[index]
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == __version__
+    assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == __version__  # type: ignore[index]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -29,7 +29,7 @@ def test_every_function_of_every_stage_has_its_file() -> None:
     named = set()
     for name in STAGES:
         stage = config["stages"][name]
-        named |= {stage["iam_policy_file"], stage["lambda_functions"]["any_user"]["iam_policy_file"]}
+        named |= {stage["iam_policy_file"], stage["lambda_functions"]["user_authorizer"]["iam_policy_file"]}
     assert named == {path.name for path in FILES}
 
 
@@ -67,7 +67,7 @@ def test_what_the_app_has_called_is_what_it_may_call() -> None:
 
 @pytest.mark.whole
 def test_the_authorizer_calls_nothing() -> None:
-    assert allowed("any_user") == {}
+    assert allowed("user_authorizer") == {}
 
 
 def test_no_arn_that_is_deployed_names_a_partition() -> None:

@@ -91,7 +91,7 @@ class TestTheClone:
     def test_what_is_generated_is_marked(self) -> None:
         generated = {*map(str, policies.files()), *(str(template.path(stage)) for stage in STAGES), *map(str, LOCKS)}
         generated = {str(Path(name).relative_to(ROOT)) for name in generated}
-        generated |= {"chalicelib/openapi.json", "chalicelib/docs.html", "docs/licences.md"}
+        generated |= {"chalicelib/static/openapi.json", "chalicelib/static/docs.html", "docs/licences.md"}
         marked = {name for name, value in attributes("linguist-generated", TRACKED).items() if value == "set"}
         assert marked == generated
 

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.inputs import parse
-from chalicelib.problems import Malformed
-from chalicelib.task import Instant, is_task_id, new_task_id, timestamp
+from chalicelib.http.request import parse_json
+from chalicelib.problems import MalformedRequest
+from chalicelib.values import Instant, is_id, new_id, timestamp
 
 OFFSETS = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 MOMENTS = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=OFFSETS)  # noqa: DTZ001 - the strategy adds the zones
@@ -23,16 +23,15 @@ def test_the_text_of_instants_sorts_as_they_do(first: datetime, second: datetime
 
 @given(NANOSECONDS)
 def test_an_id_is_a_uuid_of_version_7_that_holds_its_time(nanoseconds: int) -> None:
-    task_id = new_task_id(nanoseconds)
-    assert is_task_id(task_id)
+    task_id = new_id(nanoseconds)
+    assert is_id(task_id)
     assert int(task_id.replace("-", "")[:12], 16) == nanoseconds // 1_000_000
 
 
 @given(NANOSECONDS, st.integers(245, 10**12))
 def test_ids_sort_by_their_time(nanoseconds: int, later: int) -> None:
     assert (
-        new_task_id(nanoseconds) < new_task_id(min(nanoseconds + later, 2**48 * 1_000_000 - 1))
-        or nanoseconds + later >= 2**48 * 10**6
+        new_id(nanoseconds) < new_id(min(nanoseconds + later, 2**48 * 1_000_000 - 1)) or nanoseconds + later >= 2**48 * 10**6
     )
 
 
@@ -44,7 +43,7 @@ def test_a_timestamp_has_milliseconds_cut_and_not_rounded() -> None:
 @given(st.binary())
 def test_any_bytes_are_json_or_malformed(raw: bytes) -> None:
     try:
-        parse(raw)
-    except Malformed:
+        parse_json(raw)
+    except MalformedRequest:
         return
     raw.decode()

@@ -12,7 +12,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from chalicelib import tokens
+from chalicelib.auth import tokens
 from tests.support import pool
 from tests.support.people import Answer, Person
 from tests.support.pool import access_claims, id_claims, token
@@ -175,8 +175,8 @@ def test_a_key_that_is_new_is_fetched_when_a_minute_has_passed(keys: pool.KeySer
 
 @pytest.mark.usefixtures("keys")
 def test_the_key_server_is_waited_for_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(tokens.PoolKeys, "timeout")  # which conftest.py makes longer
-    assert tokens.pool_keys().timeout == 2
+    monkeypatch.delattr(tokens.JwksClient, "timeout")  # which conftest.py makes longer
+    assert tokens.jwks_client().timeout == 2
 
 
 NO_KEYS = pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from chalicelib import auth, middleware
+from chalicelib.auth import authorizers
+from chalicelib.auth.tokens import EXPIRED
+from chalicelib.http import api
 from chalicelib.problems import (
     BodyTooLarge,
     Forbidden,
     Internal,
-    Malformed,
+    MalformedRequest,
     NotFound,
     Problem,
     TooManyRequests,
@@ -15,19 +17,21 @@ from chalicelib.problems import (
     Unavailable,
     UnsupportedMediaType,
 )
-from chalicelib.tokens import EXPIRED
 
 _REQUEST_ID = "$context.requestId"
 # Of all routes, since a gateway response knows no condition (API Gateway Developer Guide, "Gateway responses").
-_WANTED = f"the token that the route takes. /tasks and /admin: {auth.USERS}. /sms: {auth.MACHINES}. /hello: {auth.ANY_USER}"
+_WANTED = (
+    f"the token that the route takes. /tasks and /admin: {authorizers.USERS}. "
+    f"/sms: {authorizers.machine_token('task-api/sms')}. /hello: {authorizers.ANY_USER}"
+)
 
 REFUSALS: dict[str, Problem] = {
     "ACCESS_DENIED": Forbidden(),
     "API_CONFIGURATION_ERROR": Internal(),
     "AUTHORIZER_CONFIGURATION_ERROR": Unavailable(),
     "AUTHORIZER_FAILURE": Unavailable(),
-    "BAD_REQUEST_BODY": Malformed(),
-    "BAD_REQUEST_PARAMETERS": Malformed(),
+    "BAD_REQUEST_BODY": MalformedRequest(),
+    "BAD_REQUEST_PARAMETERS": MalformedRequest(),
     # What has a type stands here. What is left is an unknown path, asked for with an Authorization header that AWS
     # takes for a signature.
     "DEFAULT_4XX": NotFound(),
@@ -56,7 +60,7 @@ def status(problem: Problem) -> str:
 
 def headers(problem: Problem, origin: str) -> dict[str, str]:
     """Return the headers as parameters of a gateway response, for a stage with that web origin."""
-    ours = middleware.headers(_REQUEST_ID) | {"Content-Type": "application/problem+json"}
+    ours = api.headers(_REQUEST_ID) | {"Content-Type": "application/problem+json"}
     ours |= {name: str(value) for name, value in problem.headers.items()} | {"Access-Control-Allow-Origin": origin}
     return {
         f"gatewayresponse.header.{name}": "context.requestId" if value == _REQUEST_ID else f"'{value}'"

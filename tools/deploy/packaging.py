@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from chalicelib import RELEASE
+from chalicelib import __version__
 from tools import install
 from tools.deploy import shipping, template
 from tools.environment import ROOT, LocalError
@@ -106,7 +106,7 @@ def _manifest(stage: str, out: Path, whole: dict[str, Any]) -> str:
     )
     policies = "".join(
         f"\n**{function}**\n\n" + "".join(f"- {_in_words(statement)}\n" for statement in _statements(resources[role]))
-        for function, role in (("API", "ApiHandlerRole"), ("Authorizer of /hello", "AnyUserRole"))
+        for function, role in (("API", "ApiHandlerRole"), ("Authorizer of /hello", "UserAuthorizerRole"))
     )
     variables = resources["APIHandler"]["Properties"]["Environment"]["Variables"]
     limits = "".join(f"| {name} | {value} |\n" for name, value in sorted(variables.items()) if name.startswith("SMS_"))
@@ -115,7 +115,7 @@ def _manifest(stage: str, out: Path, whole: dict[str, Any]) -> str:
         for name, parameter in sorted(whole["Parameters"].items())
     )
     return (
-        f"# Task API {RELEASE}, stage {stage}\n\n{resources['APIHandler']['Properties']['Runtime']} on "
+        f"# Task API {__version__}, stage {stage}\n\n{resources['APIHandler']['Properties']['Runtime']} on "
         f"{resources['APIHandler']['Properties']['Architectures'][0]}. How to deploy it: docs/deploy.md.\n\n"
         f"| File | Bytes | SHA-256 |\n| --- | --- | --- |\n{hashes}\n"
         f"## What the functions may do\n{policies}\n"

@@ -107,9 +107,12 @@ def _functions(stage: str) -> dict[str, Any]:
     return {
         # Named as `chalice deploy` names them, for their logs, which their roles name, and their alarms.
         "APIHandler": {"Properties": function | {"FunctionName": f"task-api-{stage}"}, "Metadata": skips},
-        "AnyUser": {"Properties": function | {"FunctionName": f"task-api-{stage}-any_user"}, "Metadata": skips},
+        "UserAuthorizer": {
+            "Properties": function | {"FunctionName": f"task-api-{stage}-user_authorizer"},
+            "Metadata": skips,
+        },
         "ApiHandlerRole": {"Properties": boundary},
-        "AnyUserRole": {"Properties": boundary},
+        "UserAuthorizerRole": {"Properties": boundary},
     }
 
 

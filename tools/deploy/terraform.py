@@ -24,7 +24,7 @@ _REFERENCES = {
 }
 """What CloudFormation and Terraform call the same thing."""
 
-_LOGS = {"api_handler": "api", "any_user": "authorizer"}
+_LOGS = {"api_handler": "api", "user_authorizer": "authorizer"}
 
 
 def package(stage: str, out: Path, **changes: object) -> None:

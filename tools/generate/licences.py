@@ -7,7 +7,10 @@ from tools.environment import ROOT
 
 PAGE = ROOT / "docs" / "licences.md"
 
-_BESIDE = ("chalice", "flask-swagger-ui")  # Chalice packs its own runtime; the viewer is inside of chalicelib/docs.html
+_BESIDE = (
+    "chalice",
+    "flask-swagger-ui",
+)  # Chalice packs its own runtime; the viewer is inside of chalicelib/static/docs.html
 _START = """\
 # Licences of what is shipped
 
@@ -19,7 +22,7 @@ from the packages in `requirements.txt`. Each brings its licence text along. bot
 """
 _END = """
 The wheels of cryptography bring OpenSSL (Apache-2.0) along, those of cffi libffi (MIT). Chalice packs its own runtime.
-flask-swagger-ui is where Swagger UI (Apache-2.0) in `chalicelib/docs.html` is taken from.
+flask-swagger-ui is where Swagger UI (Apache-2.0) in `chalicelib/static/docs.html` is taken from.
 """
 
 

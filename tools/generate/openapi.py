@@ -1,61 +1,59 @@
-"""Writes chalicelib/openapi.json: the API as its own code tells of it.
+"""Writes chalicelib/static/openapi.json from the routes, the types that they declare, and operations.py."""
 
-What an operation takes and answers is read off its view: `call.body(NewTask)` is a body, `call.key` a header,
-`web.created` an answer, and the docstring of each function that a view calls tells which problems it raises.
-What each of these words means to a reader stands in vocabulary.py.
-"""
-
-import ast
 import inspect
 import itertools
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from chalice.app import RouteEntry
 from msgspec import structs
 
 import app
-from chalicelib import RELEASE, task
-from chalicelib.lists import Limit
+from chalicelib import __version__, problems, values
+from chalicelib.http.api import Declared
 from chalicelib.problems import Problem
+from chalicelib.values import Limit
 from tools.environment import ROOT
 from tools.generate import schemas
 from tools.generate.openapi_text import (
-    ALWAYS,
-    ANSWERS,
+    COMMON_HEADERS,
     HEADERS,
-    HEADERS_SENT,
     INTRODUCTION,
+    OPTIONAL_HEADERS,
     PROBLEMS,
-    REPLAYED,
+    REQUEST_HEADERS,
     SECURITY,
-    SOMETIMES,
-    SPOKEN_OF,
-    TAGS,
-    TASK,
 )
+from tools.generate.operations import EXAMPLES, ID, OPERATIONS, TAGS, Operation
 from tools.generate.schemas import Schema
 
-_UNDESCRIBED = "What is returned is not described."
-DOCUMENT = ROOT / "chalicelib" / "openapi.json"
+DOCUMENT = ROOT / "chalicelib" / "static" / "openapi.json"
+
+_UNKNOWN = Operation(200, "Not described.")
+_PROBLEMS_OF_ANY_ROUTE = {problems.Internal, problems.TooManyRequests, problems.Unavailable, problems.ValidationFailed}
+_PROBLEMS_OF_HEADERS: dict[str, set[type[Problem]]] = {
+    "Idempotency-Key": {problems.MalformedRequest, problems.IdempotencyKeyReused, problems.Conflict},
+    "If-Match": {problems.MalformedRequest, problems.VersionMismatch},
+    "If-None-Match": {problems.MalformedRequest},
+}
 
 
 def document() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of the app."""
-    paths: dict[str, dict[str, Any]] = {}
-    for path, methods in app.app.routes.items():
-        paths[path] = {method.lower(): _operation(method, path, entry) for method, entry in methods.items()}
-    refusals = _taken_out(
-        answers for methods in paths.values() for answers in (one["responses"] for one in methods.values())
-    )
-    whole = {
+    paths = {
+        path: {method.lower(): _operation(method, path, entry) for method, entry in entries.items()}
+        for path, entries in app.app.routes.items()
+    }
+    responses = _extract_problems(operation["responses"] for methods in paths.values() for operation in methods.values())
+    types = [kind for _, entry in _routes() for kind in (declared(entry).body, declared(entry).returns) if kind]
+    return {
         "openapi": "3.1.0",
         "info": {
             "title": "Task API",
-            "version": RELEASE,
+            "version": __version__,
             "description": INTRODUCTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
@@ -63,155 +61,171 @@ def document() -> dict[str, Any]:
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": schemas.components(),
-            "responses": refusals,
+            "schemas": schemas.components(types),
+            "responses": responses,
             "headers": {
-                name: {"description": told, "required": name not in SOMETIMES, "schema": {"type": "string"} | schema}
-                for name, (told, schema) in HEADERS.items()
+                name: {
+                    "description": description,
+                    "required": name not in OPTIONAL_HEADERS,
+                    "schema": {"type": "string"} | schema,
+                }
+                for name, (description, schema) in HEADERS.items()
             },
             "securitySchemes": {
-                name: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": told}
-                for name, told in SECURITY.items()
+                name: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": description}
+                for name, description in SECURITY.items()
             },
         },
     }
-    named = json.dumps(whole).replace("Page_Task_", "TaskPage").replace("Page_OwnedTask_", "BoardPage")
-    renamed: Schema = json.loads(named.replace("Page[Task]", "TaskPage").replace("Page[OwnedTask]", "BoardPage"))
-    return renamed
 
 
 def write() -> None:
-    """Write the document, and say which responses are not described in it."""
-    written = document()
-    DOCUMENT.write_text(json.dumps(written, indent=1) + "\n")
-    for path, methods in written["paths"].items():
-        for method, operation in methods.items():
-            if operation["responses"].get("200", {}).get("description") == _UNDESCRIBED:
-                told = "its view calls no function of web; describe it under ANSWERS in tools/generate/openapi_text.py."
-                print(f"{method.upper()} {path}: the document does not say what is returned, since {told}", file=sys.stderr)
+    """Write the document, and print to stderr what it lacks."""
+    DOCUMENT.write_text(json.dumps(document(), indent=1) + "\n")
+    for line in missing():
+        print(line, file=sys.stderr)
+
+
+def missing() -> list[str]:
+    """Return a sentence for each thing that operations.py does not describe."""
+    lines = []
+    for path, entry in _routes():
+        name, types = entry.view_function.__name__, declared(entry)
+        if name not in OPERATIONS:
+            lines.append(
+                f"{entry.method} {path} is not described: add {name!r} to OPERATIONS in tools/generate/operations.py."
+            )
+        lines += [
+            f"{entry.method} {path} has no example: add {kind.__name__} to EXAMPLES in tools/generate/operations.py."
+            for kind in (types.body, types.returns)
+            if kind and kind not in EXAMPLES
+        ]
+        if entry.authorizer and entry.authorizer.name not in SECURITY:
+            where = f"add {entry.authorizer.name!r} to SECURITY in tools/generate/openapi_text.py."
+            lines.append(f"{entry.method} {path} does not say which token it takes: {where}")
+    return lines
+
+
+def declared(entry: RouteEntry) -> Declared:
+    """Return what a route declares that it takes and returns."""
+    nothing = Declared(None, None, None, None)
+    found: Declared = getattr(entry.view_function, "declared", nothing)
+    return found
+
+
+def _routes() -> Iterator[tuple[str, RouteEntry]]:
+    for path, entries in app.app.routes.items():
+        for entry in entries.values():
+            yield path, entry
 
 
 def _operation(method: str, path: str, entry: RouteEntry) -> dict[str, Any]:
-    names = _names(entry.view_function, method)
-    operation_id = entry.view_function.__name__
-    tag = path.split("/")[1]
+    name = entry.view_function.__name__
+    described, types, tag = OPERATIONS.get(name, _UNKNOWN), declared(entry), path.split("/")[1]
     operation: dict[str, Any] = {
-        "operationId": operation_id,
+        "operationId": name,
         "summary": inspect.getdoc(entry.view_function),
         "tags": [tag if tag in TAGS else "service"],
-        "parameters": _parameters(path, names),
-        "responses": _responses(names, guarded=entry.authorizer is not None),
+        "parameters": _parameters(path, types, described),
+        "responses": _responses(path, entry, types, described),
     }
-    if "web.created" in names:
-        operation["responses"]["201"]["links"] = _links("task_id", "task_id", _operations_on("{task_id}"))
-    if "web.listed" in names:
-        operation["responses"]["200"]["links"] = _links("cursor", "next_cursor", [operation_id])
-    if "call.body" in names:
-        types = ["application/json"] + ["application/merge-patch+json"] * (method == "PATCH")
-        operation["requestBody"] = {
-            "required": True,
-            "content": {name: schemas.content(names["call.body"]) for name in types},
-        }
+    if types.body:
+        media_types = ["application/json"] + ["application/merge-patch+json"] * (method == "PATCH")
+        content = {media_type: schemas.content(types.body) for media_type in media_types}
+        operation["requestBody"] = {"required": True, "content": content}
     if entry.authorizer:
         operation["security"] = [{entry.authorizer.name: getattr(entry.authorizer, "scopes", [])}]
     return {name: value for name, value in operation.items() if value}
 
 
-def _operations_on(parameter: str) -> list[str]:
-    routes = [entry for path, entries in app.app.routes.items() if parameter in path for entry in entries.values()]
-    return [entry.view_function.__name__ for entry in routes]
-
-
-def _links(parameter: str, member: str, operations: list[str]) -> Schema:
-    """Return where a member of the answer leads to."""
-    return {name: {"operationId": name, "parameters": {parameter: f"$response.body#/{member}"}} for name in operations}
-
-
-def _names(view: Any, method: str) -> dict[str, Any]:
-    """Return what a view speaks of, such as `call.body`, each with the type that it asks for, if it does."""
-    names: dict[str, Any] = {}
-    for node in ast.walk(ast.parse(inspect.getsource(view))):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in SPOKEN_OF:
-            names.setdefault(ast.unparse(node))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"call.body", "call.query"}:
-            names[ast.unparse(node.func)] = vars(app)[ast.unparse(node.args[0])]
-    if method == "GET" and "web.shown" in names:
-        names["call.knows"] = None
-    return names
-
-
-def _parameters(path: str, names: dict[str, Any]) -> list[Schema]:
-    parameters = [
-        {"name": name, "in": "path", "required": True, "schema": schemas.of(task.TaskId), "example": TASK.task_id}
+def _parameters(path: str, types: Declared, described: Operation) -> list[Schema]:
+    parameters: list[Schema] = [
+        {"name": name, "in": "path", "required": True, "schema": schemas.of(values.Id), "example": ID}
         for name in re.findall("{(.*?)}", path)
     ]
-    for field in structs.fields(names["call.query"]) if "call.query" in names else ():
+    for field in structs.fields(types.query) if types.query else ():
         schema = schemas.of(field.type)
         schema |= next((kind for kind in schema.pop("anyOf", []) if kind.get("type") != "null"), {}) | schema
-        described = {"description": schema.pop("description")} if "description" in schema else {}
+        about = {"description": schema.pop("description")} if "description" in schema else {}
         schema |= {"default": field.default} if isinstance(field.default, Limit) else {}
-        parameters.append({"name": field.name, "in": "query", "required": field.required, **described, "schema": schema})
-    for name, (header, told, schema) in HEADERS_SENT.items():
-        if name in names:
-            required = name.startswith("call.required_")
-            # An example of what is optional would be sent by whoever tries the call out.
-            example = {"example": "order-17"} if required else {}
-            described = {"description": told, "schema": {"type": "string"} | schema, **example}
-            parameters.append({"name": header, "in": "header", "required": required, **described})
+        parameters.append({"name": field.name, "in": "query", "required": field.required, **about, "schema": schema})
+    for name in described.request_headers:
+        description, schema = REQUEST_HEADERS[name]
+        about = {"description": description, "schema": {"type": "string"} | schema}
+        # An example of an optional header would be sent by whoever tries the operation out.
+        example = {"example": "order-17"} if described.requires_key else {}
+        parameters.append({"name": name, "in": "header", "required": described.requires_key, **about, **example})
     return parameters
 
 
-def _responses(names: dict[str, Any], *, guarded: bool) -> dict[str, Any]:
-    responses: dict[str, Any] = {}
-    for name in names.keys() & ANSWERS.keys():
-        status, told, shape, headers = ANSWERS[name]
-        replayed = REPLAYED if names.keys() & {"call.key", "call.required_key"} else ()
-        responses[str(status)] = {"description": told, "headers": _headers(*headers, *replayed)}
-        if shape is not None:
-            responses[str(status)]["content"] = {"text/html" if shape is str else "application/json": schemas.content(shape)}
-    if not responses:
-        anything: Schema = {"application/json": {"schema": {}}}
-        responses["200"] = {"description": _UNDESCRIBED, "headers": _headers(), "content": anything}
-    by_status = itertools.groupby(sorted(_raised(names, guarded=guarded), key=_status), _status)
-    for status, group in by_status:
-        possible = list(group)
-        kinds = [{"$ref": f"#/components/schemas/{type(problem).__name__}"} for problem in possible]
-        examples = {problem.slug: {"value": schemas.body(problem)} for problem in possible}
-        content = {"schema": kinds[0] if len(kinds) == 1 else {"oneOf": kinds}, "examples": examples}
-        responses[str(status)] = {
-            "description": " Or: ".join(f"{problem.title}." for problem in possible),
-            "headers": _headers(*(name for problem in possible for name in problem.headers)),
-            "content": {"application/problem+json": content},
-        }
+def _responses(path: str, entry: RouteEntry, types: Declared, described: Operation) -> dict[str, Any]:
+    success: Schema = {"description": described.description, "headers": _headers(*described.headers)}
+    if types.returns:
+        success["content"] = {described.media_type: schemas.content(types.returns)}
+    elif described.status == 200:  # noqa: PLR2004 - with a body that no type describes
+        success["content"] = {described.media_type: {"schema": {}}}
+    links = _links(path, entry, types)
+    responses = {str(described.status): success | ({"links": links} if links else {})}
+    if "If-None-Match" in described.request_headers:
+        responses["304"] = {"description": "Not modified.", "headers": _headers(*described.headers)}
+    possible = _problems(path, entry, types, described)
+    for status, group in itertools.groupby([PROBLEMS[kind] for kind in possible], lambda problem: problem.status):
+        responses[str(status)] = _problem_response(list(group))
     return dict(sorted(responses.items()))
 
 
-def _taken_out(all_responses: Iterable[Schema]) -> Schema:
-    """Replace each answer with a problem by a reference, and return what is referred to."""
-    refusals = {}
+def _problems(path: str, entry: RouteEntry, types: Declared, described: Operation) -> list[type[Problem]]:
+    """Return the problems of an operation, by status."""
+    possible = _PROBLEMS_OF_ANY_ROUTE | set(described.problems)
+    possible |= {problems.Unauthorized, problems.Forbidden} if entry.authorizer else set()
+    possible |= {problems.NotFound} if "{" in path else set()
+    possible |= {problems.MalformedRequest, problems.BodyTooLarge, problems.UnsupportedMediaType} if types.body else set()
+    possible |= {problems.InvalidCursor} if types.query and "cursor" in types.query.__struct_fields__ else set()
+    possible |= {problems.IdempotencyKeyRequired} if described.requires_key else set()
+    possible = possible.union(*(_PROBLEMS_OF_HEADERS[name] for name in described.request_headers))
+    return sorted((kind for kind in PROBLEMS if kind in possible), key=lambda kind: kind.status)
+
+
+def _problem_response(possible: list[Problem]) -> Schema:
+    kinds = [{"$ref": f"#/components/schemas/{type(problem).__name__}"} for problem in possible]
+    examples = {problem.slug: {"value": schemas.body(problem)} for problem in possible}
+    content = {"schema": kinds[0] if len(kinds) == 1 else {"oneOf": kinds}, "examples": examples}
+    return {
+        "description": " Or: ".join(f"{problem.title}." for problem in possible),
+        "headers": _headers(*(name for problem in possible for name in problem.headers)),
+        "content": {"application/problem+json": content},
+    }
+
+
+def _links(path: str, entry: RouteEntry, types: Declared) -> Schema:
+    """Return the operations that take a member of the response: its id, or the cursor of the next page."""
+    name = entry.view_function.__name__
+    if types.query and "cursor" in types.query.__struct_fields__:
+        return {name: {"operationId": name, "parameters": {"cursor": "$response.body#/next_cursor"}}}
+    below = [
+        other for other in app.app.routes if entry.method == "POST" and re.fullmatch(re.escape(path) + "/{[^/]*}", other)
+    ]
+    return {
+        item.view_function.__name__: {
+            "operationId": item.view_function.__name__,
+            "parameters": {parameter: f"$response.body#/{parameter}" for parameter in item.view_args},
+        }
+        for other in below
+        for item in app.app.routes[other].values()
+    }
+
+
+def _extract_problems(all_responses: Iterable[Schema]) -> Schema:
+    """Replace each response with a problem by a reference, and return the responses that are referred to."""
+    extracted = {}
     for responses in all_responses:
         for status, response in responses.items():
             if "application/problem+json" in response.get("content", {}):
-                examples = response["content"]["application/problem+json"]["examples"]
-                name = "-or-".join(examples)
-                refusals[name] = response
+                name = "-or-".join(response["content"]["application/problem+json"]["examples"])
+                extracted[name] = response
                 responses[status] = {"$ref": f"#/components/responses/{name}"}
-    return dict(sorted(refusals.items()))
-
-
-def _raised(names: dict[str, Any], *, guarded: bool) -> list[Problem]:
-    """Return what the functions that a view calls raise, by their docstrings, and what may happen to every request."""
-    raised = {"Internal", "TooManyRequests", "Unavailable"} | ({"Unauthorized", "Forbidden"} if guarded else set())
-    for name in names:
-        place, _, function = name.partition(".")
-        told = inspect.getdoc(getattr(SPOKEN_OF[place], function)) or ""
-        raised |= set(re.findall(r"\w+", re.split("[Rr]aises ", told, maxsplit=1)[-1])) if "aises " in told else set()
-    return [problem for name, problem in PROBLEMS.items() if name in raised]
-
-
-def _status(problem: Problem) -> int:
-    return problem.status
+    return dict(sorted(extracted.items()))
 
 
 def _headers(*names: str) -> Schema:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted({*ALWAYS, *names})}
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted({*COMMON_HEADERS, *names})}

@@ -1,4 +1,4 @@
-"""Writes chalicelib/docs.html: a page that shows the API's document, with its viewer inline."""
+"""Writes chalicelib/static/docs.html: a page that shows the API's document, with its viewer inline."""
 
 import base64
 import hashlib
@@ -6,7 +6,7 @@ from importlib import resources
 
 from tools.environment import ROOT
 
-PAGE = ROOT / "chalicelib" / "docs.html"
+PAGE = ROOT / "chalicelib" / "static" / "docs.html"
 
 _START = """
 SwaggerUIBundle({url: "openapi.json", dom_id: "#reference", deepLinking: true, validatorUrl: null});

@@ -1,27 +1,28 @@
-"""The schemas of the API's document: the types of bodies and answers, and the problems."""
+"""The schemas of the OpenAPI document: the types of bodies and responses, and the problems."""
 
 import inspect
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from chalicelib import problems
-from chalicelib.lists import Limit
 from chalicelib.problems import Problem
-from chalicelib.task import Instant
-from tools.generate.openapi_text import EXAMPLES, PROBLEMS, REQUEST_ID
+from chalicelib.values import Instant, Limit
+from tools.generate.openapi_text import PROBLEMS, REQUEST_ID
+from tools.generate.operations import EXAMPLES
 
 Schema = dict[str, Any]
 
 _REFERENCE = "#/components/schemas/{name}"
 
 
-def components() -> Schema:
-    """Return every schema by its name; none of them admits a member that it does not name."""
-    _, types = msgspec.json.schema_components(EXAMPLES, schema_hook=_custom, ref_template=_REFERENCE)
-    strict = {name: _typed(schema) | {"additionalProperties": False} for name, schema in types.items()}
-    return strict | {name: _problem(problem) for name, problem in PROBLEMS.items()}
+def components(types: Iterable[type]) -> Schema:
+    """Return the schemas of these types and of the problems by name; none admits a member that it does not name."""
+    _, named = msgspec.json.schema_components(types, schema_hook=_custom, ref_template=_REFERENCE)
+    strict = {name: _typed(schema) | {"additionalProperties": False} for name, schema in named.items()}
+    return strict | {kind.__name__: _problem(problem) for kind, problem in PROBLEMS.items()}
 
 
 def of(kind: Any) -> Schema:
@@ -32,15 +33,15 @@ def of(kind: Any) -> Schema:
 
 
 def content(kind: Any) -> Schema:
-    """Return what stands under a media type: the schema of a type, with an example if there is one."""
+    """Return the content of a media type: the schema of a type, and an example if there is one."""
     example = {"example": msgspec.to_builtins(EXAMPLES[kind])} if kind in EXAMPLES else {}
     return {"schema": of(kind), **example}
 
 
 def body(problem: Problem) -> dict[str, Any]:
-    """Return the body of the answer that a problem becomes."""
-    shown: dict[str, Any] = json.loads(problem.response(REQUEST_ID).body)
-    return shown
+    """Return the body of a problem's response."""
+    decoded: dict[str, Any] = json.loads(problem.response(REQUEST_ID).body)
+    return decoded
 
 
 def _custom(kind: type) -> Schema:
@@ -50,14 +51,14 @@ def _custom(kind: type) -> Schema:
 
 
 def _typed(schema: Any) -> Any:
-    """Return a schema in words that all tools know: with the type beside the values, and patterns of every language."""
+    """Return a schema that all tools read: with a type beside constants, and patterns that every language knows."""
     if isinstance(schema, list):
         return [_typed(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     typed = {name: _typed(part) for name, part in schema.items()}
     if "x-pattern" in typed:
-        typed["pattern"] = typed.pop("x-pattern")  # what says the same in every language
+        typed["pattern"] = typed.pop("x-pattern")
     texts = [schema["const"]] if "const" in schema else schema.get("enum", [0])
     return {"type": "string", **typed} if isinstance(texts, list) and all(isinstance(text, str) for text in texts) else typed
 
@@ -68,7 +69,7 @@ def _problem(problem: Problem) -> Schema:
         "detail": {"type": "string"},
         "instance": {"type": "string", "description": "the request's id"},
     }
-    if isinstance(problem, problems.Invalid):
+    if isinstance(problem, problems.ValidationFailed):
         place = {"pointer": {"type": "string"}, "parameter": {"type": "string"}}
         properties["errors"] = {
             "type": "array",

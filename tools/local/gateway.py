@@ -22,8 +22,9 @@ from chalice import Chalice, local
 from chalice.config import Config
 from waitress import utilities
 
-from chalicelib import middleware
-from chalicelib.problems import BodyTooLarge, Malformed, NotFound, Problem, Unavailable
+from chalicelib import deadline
+from chalicelib.http import api
+from chalicelib.problems import BodyTooLarge, MalformedRequest, NotFound, Problem, Unavailable
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_HEADER_BYTES = 10_240
@@ -58,7 +59,7 @@ class Gateway(local.LocalGateway):
         answers: queue.Queue[_Answer] = queue.Queue()
         threading.Thread(target=lambda: answers.put(respond()), daemon=True).start()
         try:
-            return answers.get(timeout=middleware.LONGEST)
+            return answers.get(timeout=deadline.REQUEST_TIMEOUT)
         except queue.Empty:
             return _refusal(Unavailable())
 
@@ -125,13 +126,15 @@ def _send(answer: _Answer, environ: dict[str, Any], start_response: Callable[...
 def _refusal(problem: Problem) -> _Answer:
     request_id = str(uuid.uuid4())
     response = problem.response(request_id)
-    response.headers |= middleware.headers(request_id)
+    response.headers |= api.headers(request_id)
     return response.to_dict()
 
 
 def _refuse(error: utilities.Error, _ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
     """Return what waitress sends for what is no request: a problem, and nothing of what the client sent."""
-    problem = BodyTooLarge() if error.code == BodyTooLarge.status else Malformed("The request must be valid HTTP/1.1.")
+    problem = (
+        BodyTooLarge() if error.code == BodyTooLarge.status else MalformedRequest("The request must be valid HTTP/1.1.")
+    )
     answer = _refusal(problem)
     status = HTTPStatus(answer["statusCode"])
     return f"{status.value} {status.phrase}", list(answer["headers"].items()), answer["body"].encode()

@@ -1,4 +1,4 @@
-"""Verifies a token of the pool where no gateway has."""
+"""Verification of the pool's tokens, where no gateway has verified them."""
 
 import functools
 import math
@@ -19,14 +19,16 @@ _WRONG: dict[type[Exception], str] = {
     jwt.InvalidIssuerError: "The token that was sent is of another user pool.",
 }
 _REQUIRED = ["exp", "iss", "token_use"]
+_ISSUERS = settings.issuers
 
 
 def verify(authorization: str, wanted: str) -> dict[str, Any]:
     """Return the claims of the token in an Authorization header, with or without `Bearer`.
 
-    RS256 with a key of the pool, and none that the token itself brings or points to; issuer and expiry (RFC 8725, sections
-    3.1, 3.8 and 3.10). When it was issued refuses nothing (RFC 7519, section 4.1.6): that clock may be ahead of ours. For
-    whom it is is the caller's to check. Raises Unauthorized, which says what is wanted and what is wrong, and Unavailable.
+    Checks the signature (RS256, with a key of the pool and none that the token brings or points to), the issuer and the
+    expiry (RFC 8725, sections 3.1, 3.8 and 3.10), but not the time of issue (RFC 7519, section 4.1.6): that clock may be
+    ahead of this one. The audience is for the caller to check. Raises Unauthorized, with what is wanted and what is wrong,
+    and Unavailable.
     """
     token = re.sub(r"^Bearer[ \t]+", "", authorization.strip(" \t"), flags=re.IGNORECASE)
     if not token:
@@ -36,7 +38,7 @@ def verify(authorization: str, wanted: str) -> dict[str, Any]:
             token,
             _key(token),
             algorithms=["RS256"],
-            issuer=settings.issuers,
+            issuer=_ISSUERS,
             options={"require": _REQUIRED, "verify_aud": False, "verify_iat": False},
         )
     except (jwt.PyJWTError, RecursionError) as error:
@@ -44,48 +46,48 @@ def verify(authorization: str, wanted: str) -> dict[str, Any]:
 
 
 def _key(token: str) -> jwt.PyJWK:
-    """Return the key that a token names; raises PyJWTError if the pool has none such, Unavailable if nobody can tell yet."""
+    """Return the key that a token names; raises PyJWTError if the pool does not have it, Unavailable if it may have."""
     header = jwt.get_unverified_header(token)
-    known = pool_keys()
-    before = known.fetched
+    client = jwks_client()
+    before = client.fetched
     try:
-        known.get_signing_keys()
-    except jwt.PyJWKClientError as error:  # there are keys, and none that signs
+        client.get_signing_keys()
+    except jwt.PyJWKClientError as error:  # there are keys, but none for signatures
         raise Unavailable from error
     try:
-        return known.get_signing_key(header.get("kid", ""))
+        return client.get_signing_key(header.get("kid", ""))
     except jwt.PyJWKClientError as error:
-        if known.fetched != before:  # by this very request: there is no newer key
+        if client.fetched != before:  # by this request: there is no newer key
             raise
-        _refuse_what_no_key_could_save(header, token)
+        _require_plausible(header, token)
         # The key may have been made since (Amazon Cognito Developer Guide, "Verifying JSON web tokens", on rotation).
-        raise Unavailable(known.seconds_until_next_fetch) from error
+        raise Unavailable(client.seconds_until_next_fetch) from error
 
 
-def _refuse_what_no_key_could_save(header: dict[str, Any], token: str) -> None:
-    """Raise PyJWTError for a token that is wrong whichever key has signed it, so that few are told to come again."""
+def _require_plausible(header: dict[str, Any], token: str) -> None:
+    """Raise PyJWTError for a token that no key would make valid, so that few clients are asked to retry."""
     if header.get("alg") != "RS256" or not header.get("kid"):
         raise jwt.InvalidAlgorithmError
     checks: Any = {"verify_signature": False, "verify_exp": True, "verify_iss": True, "require": _REQUIRED}
-    jwt.decode(token, issuer=settings.issuers, options=checks)
+    jwt.decode(token, issuer=_ISSUERS, options=checks)
 
 
-class PoolKeys(jwt.PyJWKClient):
-    """Asks for a key that it does not know at most once a minute, also where that fails: PyJWT counts answers alone."""
+class JwksClient(jwt.PyJWKClient):
+    """Fetches the keys for an unknown key at most once a minute, failures included: PyJWT counts successes alone."""
 
     fetched = -math.inf
-    """When the keys were last had, on the clock that never goes back."""
+    """When the keys were last fetched, by the monotonic clock."""
     _failed = -math.inf
 
     @property
     def seconds_until_next_fetch(self) -> int:
-        """How long a key that is not known is not asked for."""
+        """Seconds until an unknown key leads to a fetch again."""
         return max(1, math.ceil(self.fetched + self.cooldown_duration - time.monotonic()))
 
-    def get_jwk_set(self, refresh: bool = False) -> jwt.PyJWKSet:  # noqa: FBT001, FBT002 - as it is there
-        """Return the keys of the pool, fetched if none are known, or anew; raises Unavailable."""
+    def get_jwk_set(self, refresh: bool = False) -> jwt.PyJWKSet:  # noqa: FBT001, FBT002 - as in PyJWT
+        """Return the keys of the pool, fetched if `refresh` is set or none are known; raises Unavailable."""
         if refresh and time.monotonic() - self._failed < self.cooldown_duration:
-            raise Unavailable  # a key that is new may be among those that could not be had
+            raise Unavailable  # the key may be among those that could not be fetched
         try:
             return super().get_jwk_set(refresh)
         except (jwt.PyJWTError, OSError, ValueError, RecursionError) as error:
@@ -94,15 +96,15 @@ class PoolKeys(jwt.PyJWKClient):
             raise Unavailable from error
 
     def fetch_data(self) -> Any:
-        """Fetch the keys of the pool, and remember when."""
+        """Fetch the keys of the pool, and keep the time."""
         keys = super().fetch_data()
         self.fetched = time.monotonic()
         return keys
 
 
 @functools.cache
-def pool_keys() -> PoolKeys:
-    """Find the keys where the pool is, on AWS as on a stand-in."""
+def jwks_client() -> JwksClient:
+    """Return the client for the keys of the pool, on AWS or on an emulator."""
     endpoint = boto3.client("cognito-idp", region_name=settings.region).meta.endpoint_url
     uri = f"{endpoint}/{settings.user_pool_id}/.well-known/jwks.json"
-    return PoolKeys(uri, lifespan=3600, timeout=2, cooldown_duration=60)
+    return JwksClient(uri, lifespan=3600, timeout=2, cooldown_duration=60)

@@ -1,11 +1,11 @@
-"""What a text message is: whom it may go to, and how many parts it is sent, and paid, in."""
+"""What an SMS message is: the numbers it may go to, and the parts in which it is sent and paid."""
 
 from typing import Annotated, Literal
 
 import phonenumbers
 from msgspec import Meta, Struct
 
-from chalicelib.values import BLANK, VISIBLE
+from chalicelib.values import text
 
 # The default alphabet of GSM 7 bit, and the characters that take an escape before them (3GPP TS 23.038, section 6.2.1).
 _GSM = frozenset(
@@ -17,38 +17,36 @@ _GSM_ESCAPED = frozenset("^{}\\[~]|€")
 _KIND = phonenumbers.PhoneNumberType
 _BARRED = {_KIND.PREMIUM_RATE, _KIND.SHARED_COST, _KIND.TOLL_FREE, _KIND.PAGER, _KIND.VOICEMAIL, _KIND.UAN}
 
-_CTL = r"\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f"
 Number = Annotated[
     str,
     Meta(
         pattern=r"^\+[1-9][0-9]{6,14}(?![\s\S])",
         extra_json_schema={"x-pattern": r"^\+[1-9][0-9]{6,14}$"},
-        description="one phone number in E.164 form, such as +12025550100, of a country that is served here, and no premium"
-        " rate, shared cost, toll-free, pager, voice mail or universal access number",
+        description="one phone number in E.164 form, such as +12025550100, of a supported country, and no premium rate,"
+        " shared cost, toll-free, pager, voice mail or universal access number",
     ),
 ]
 Message = Annotated[
     str,
-    Meta(
-        max_length=1600,  # what Amazon SNS takes
-        pattern=rf"^{VISIBLE}[^\u0000-\u0009\u000b-\u001f\u007f-\u009f\ud800-\udfff]*(?![\s\S])",
-        extra_json_schema={"x-pattern": f"^[^{_CTL}]*[^{BLANK}][^{_CTL}]*$"},
-        description="text of at most 1600 characters and 4 parts, or what the stage allows (160 characters alone or 153 in"
-        " each part, 70 or 67 beyond GSM-7), one of them visible, without control characters other than line ends, which"
-        " are sent as line feeds",
+    text(
+        "text of at most 1600 characters and 4 parts, or what the stage allows (160 characters alone or 153 in each part,"
+        " 70 or 67 beyond GSM-7), one of them visible, without control characters other than line ends, which are sent as"
+        " line feeds",
+        1600,  # the maximum of Amazon SNS
+        allowed="\n",
     ),
 ]
 
 
-class Text(Struct, frozen=True):
-    """What a machine may ask to be sent."""
+class SmsMessage(Struct, frozen=True):
+    """A message to send."""
 
     to: Number
     message: Message
 
 
 class Receipt(Struct, frozen=True):
-    """What became of a text: `sent` with the id that Amazon SNS gave it, or `unknown` without one."""
+    """The outcome: `sent` with the id from Amazon SNS, or `unknown` if the response of SNS was lost."""
 
     message_id: str | None
     status: Literal["sent", "unknown"]
@@ -57,8 +55,8 @@ class Receipt(Struct, frozen=True):
 def country(number: str) -> str | None:
     """Return the country of a number by its numbering plan, such as US for +1 202 and JM for +1 876.
 
-    None if no plan has such a number, or if it is spelled otherwise than in E.164, such as +44 0 20 for +44 20. There are
-    many of these, and each would have limits of its own.
+    None if no plan has such a number, or if it is not spelled as in E.164, such as +44 0 20 for +44 20: there are many such
+    spellings, and each would have its own limits.
     """
     try:
         parsed = phonenumbers.parse(number)
@@ -73,24 +71,21 @@ def country(number: str) -> str | None:
 
 
 def is_barred(number: str) -> bool:
-    """Tell whether a number costs its callers more than a call, or receives no message, by its numbering plan.
-
-    A number that `country` knows; any other is of no kind.
-    """
+    """Return whether a number, of a country, costs its callers more than a call, or receives no message."""
     return phonenumbers.number_type(phonenumbers.parse(number)) in _BARRED
 
 
-def parts(message: str) -> int:
-    """Return in how many parts a message goes out: in GSM-7 if all of it can, else in UCS-2; no character is split.
+def count_parts(message: str) -> int:
+    """Return the number of parts of a message: in GSM-7 if possible, else in UCS-2; no character is split.
 
     Amazon SNS Developer Guide, "Publishing to a mobile phone": 160 characters alone or 153 in each part, 70 or 67 in UCS-2.
     """
     if all(character in _GSM or character in _GSM_ESCAPED for character in message):
-        return _packed([2 if character in _GSM_ESCAPED else 1 for character in message], 160, 153)
-    return _packed([len(character.encode("utf-16-le")) // 2 for character in message], 70, 67)
+        return _pack([2 if character in _GSM_ESCAPED else 1 for character in message], 160, 153)
+    return _pack([len(character.encode("utf-16-le")) // 2 for character in message], 70, 67)
 
 
-def _packed(widths: list[int], alone: int, together: int) -> int:
+def _pack(widths: list[int], alone: int, together: int) -> int:
     if sum(widths) <= alone:
         return 1
     count, room = 0, 0

@@ -1,0 +1,1 @@
+"""The HTTP layer, which knows no resource: requests, responses, and the app's `route()`."""

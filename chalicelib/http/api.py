@@ -1,0 +1,209 @@
+"""The app's own `route()` and the middleware around every request: limits, errors as problems, and the log line."""
+
+import functools
+import inspect
+import json
+import logging
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import chalice.app
+from botocore.exceptions import ClientError
+from chalice import Chalice, CORSConfig, Response
+from msgspec import Struct
+
+from chalicelib import deadline
+from chalicelib.config import settings
+from chalicelib.deadline import DeadlineReached
+from chalicelib.http import responses
+from chalicelib.http.request import Request
+from chalicelib.problems import (
+    Conflict,
+    Forbidden,
+    Internal,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+
+CORS = CORSConfig(
+    allow_origin=settings.web_origin,
+    allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"],
+    expose_headers=["ETag", "Idempotency-Replayed", "Location", "Retry-After", "X-Request-Id"],
+    max_age=3600,
+)
+
+Identify = Callable[[Mapping[str, Any], str], Any]
+
+_current: ContextVar[Request] = ContextVar("request")
+
+
+class Declared(Struct, frozen=True):
+    """What a route declares that it takes and returns."""
+
+    body: type[Struct] | None
+    query: type[Struct] | None
+    returns: type | None
+    identify: Identify | None
+
+
+class Api(Chalice):
+    """A Chalice app whose routes share CORS, content types, validation and error responses."""
+
+    def __init__(self, app_name: str) -> None:
+        super().__init__(app_name, configure_logs=False)
+        self.register_middleware(respond, "http")
+        # Nothing that app.log is given leaves the function: it may hold what a client sent. The local server shows it.
+        self.log.addHandler(logging.NullHandler())
+        self.log.propagate = False
+
+    def route(
+        self,
+        path: str,
+        *,
+        body: type[Struct] | None = None,
+        query: type[Struct] | None = None,
+        returns: type | None = None,
+        identify: Identify | None = None,
+        **options: Any,
+    ) -> Callable[..., Any]:
+        """Register a view as Chalice does, and what it takes and returns.
+
+        `body` and `query` are validated before the view runs; without `query` a query string is refused. `returns` is for
+        the OpenAPI document. The authorizer identifies the caller, or `identify` if it is not one of auth/authorizers.py. A
+        view with a parameter named `request` gets the Request. It returns a Response, or a body for one with status 200.
+        """
+        identify = identify or getattr(options.get("authorizer"), "identify", None)
+        declared = Declared(body, query, returns, identify)
+        # No content types: Chalice accepts `text/plain; application/json` and refuses a type without a body.
+        register = super().route(path, **{"cors": CORS, "content_types": []} | options)
+
+        def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+            takes_request = "request" in inspect.signature(view).parameters
+
+            @functools.wraps(view)
+            def call(**arguments: Any) -> Response:
+                request = _current.get()
+                try:
+                    if identify:
+                        request.principal = identify(request.context, request.header("authorization") or "")
+                    request.query = request.read_query(query or Struct)
+                    if body:
+                        request.body = request.read_body(body)
+                    if takes_request:
+                        arguments["request"] = request
+                    return _conditional(request, responses.encode(view(**arguments)))
+                except Problem:
+                    raise
+                except Exception as error:
+                    self.log.exception("The view of %s %s failed", request.method, path)
+                    raise _problem_of_status(getattr(error, "STATUS_CODE", Internal.status)) from error
+
+            call.declared = declared  # type: ignore[attr-defined]
+            register(call)
+            return view
+
+        return decorate
+
+
+def respond(chalice_request: chalice.app.Request | None, get_response: Callable[..., Response]) -> Response:
+    """Return the response to a request, whatever happens on the way: the middleware of the app."""
+    if chalice_request is None:  # not an HTTP request: the function was invoked by hand
+        return get_response(chalice_request)
+    started = time.perf_counter()
+    request = Request(chalice_request)
+    _current.set(request)
+    cause: BaseException | None = None
+    try:
+        seconds = deadline.seconds_for(chalice_request.lambda_context)
+        response = deadline.run(seconds, get_response, chalice_request)
+        if response.status_code >= MalformedRequest.status and not isinstance(response.body, str):
+            allow = str(response.headers.get("Allow", ""))  # empty where no route has this path
+            problem = MethodNotAllowed(allow) if allow else _problem_of_status(response.status_code)
+            response = problem.response(request.id)
+    except Problem as problem:
+        cause = problem
+        response = problem.response(request.id)
+    except DeadlineReached as reached:
+        cause = reached
+        response = Unavailable().response(request.id)
+    except Exception as error:  # noqa: BLE001 - from Chalice itself, for an event that it did not expect
+        cause = error
+        response = Internal().response(request.id)
+    response.headers |= headers(request.id)
+    _log(request, chalice_request.path, response, time.perf_counter() - started, cause)
+    return response
+
+
+def headers(request_id: str) -> dict[str, str]:
+    """Return the headers of every response."""
+    common = {"X-Request-Id": request_id, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+    return common | CORS.get_access_control_headers()
+
+
+def _conditional(request: Request, response: Response) -> Response:
+    """Return 304 in place of a response to GET whose ETag the client already has (RFC 9110, section 13.1.2)."""
+    tag = response.headers.get("ETag")
+    if request.method == "GET" and isinstance(tag, str) and request.has_version(int(tag.strip('"'))):
+        return responses.not_modified(tag)
+    return response
+
+
+def _problem_of_status(status: int) -> Problem:
+    """Return the problem for an error of Chalice, or one that a view raised, by its status: its text is not shown."""
+    problems = {
+        400: MalformedRequest(),
+        401: Unauthorized("a token that this route takes"),
+        403: Forbidden(),
+        404: NotFound(),
+        405: NotFound(),
+        409: Conflict("The request conflicts with the current state."),
+        415: UnsupportedMediaType(),
+        422: ValidationFailed([{"pointer": "", "detail": "is not valid"}]),
+        429: TooManyRequests(1),
+    }
+    return problems.get(status, Internal())
+
+
+def _log(request: Request, route: str, response: Response, seconds: float, cause: BaseException | None) -> None:
+    line: dict[str, object] = {
+        "request_id": request.id,
+        "method": request.method,
+        "route": route,
+        "status": response.status_code,
+        "ms": round(seconds * 1000, 1),
+    }
+    line |= request.log_fields
+    if response.status_code >= Internal.status:
+        line["errors"] = [_describe(error) for error in _chain(cause)]
+    sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")  # one write, so that it is one log event
+    sys.stdout.flush()
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _describe(error: BaseException) -> dict[str, object]:
+    """Return type and frames of an exception; its text may hold what a client sent."""
+    described: dict[str, object] = {"type": f"{type(error).__module__}.{type(error).__qualname__}"}
+    code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
+    if re.fullmatch(r"[A-Za-z]{1,64}", code):
+        described["code"] = code
+    described["frames"] = [
+        f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    return described

@@ -1,0 +1,1 @@
+"""SMS messages, sent by machines: never twice, never without limit."""

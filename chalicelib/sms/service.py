@@ -1,0 +1,160 @@
+"""What a machine can do: send an SMS message, never twice and never without limit.
+
+Reserve the key and the limits (one transaction) -> publish (one attempt) -> record the message id (docs/decisions/0005).
+"""
+
+import hashlib
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+)
+
+from chalicelib.config import settings
+from chalicelib.deadline import DeadlineReached
+from chalicelib.dynamodb import records
+from chalicelib.dynamodb.records import Counter
+from chalicelib.principals import Machine
+from chalicelib.problems import Conflict, Internal, Problem, Unavailable, ValidationFailed
+from chalicelib.sms.model import Receipt, SmsMessage, count_parts, country, is_barred
+from chalicelib.values import IdempotencyKey
+
+# One attempt: SNS does not recognise a message that it has received already, and a second attempt would send it again.
+CONFIG = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1})
+client = boto3.client("sns", region_name=settings.region, config=CONFIG)
+
+_PUBLISH_SECONDS = 4.0  # the time that `client` waits for SNS: so much must be left after a reservation
+_CLIENT_ERROR = 4  # the hundreds of the status
+_NOT_SENT = (EndpointConnectionError, ConnectTimeoutError, NoCredentialsError, CredentialRetrievalError)
+_UNKNOWN = Receipt(None, "unknown")
+
+
+def _close_connection(request: Any, **_: object) -> None:
+    """Use a new connection for each message.
+
+    Lambda purges idle connections (AWS Lambda Developer Guide, "Best practices"), which shows only when one is used again.
+    DynamoDB is then called once more, but the outcome of an SMS message would be unknown.
+    """
+    request.headers["Connection"] = "close"
+
+
+client.meta.events.register("before-send.sns.Publish", _close_connection)
+
+
+def send(machine: Machine, key: IdempotencyKey, message: SmsMessage, ends_at: int) -> tuple[Receipt, bool]:
+    """Send a message; return the outcome, and whether it is that of an earlier request with the same key.
+
+    `ends_at` is the second since the epoch when this request has certainly ended. Raises ValidationFailed for a number or a
+    message that this stage does not send, IdempotencyKeyReused, Conflict while an earlier request may still be sending,
+    TooManyRequests, Unavailable.
+    """
+    now = int(time.time())
+    record = records.record(machine.partition, "sms", key, now)
+    try:
+        counters = _counters(machine, message.to, _require_sendable(message), now)
+    except ValidationFailed:
+        earlier = records.find(record)  # sent before the stage became stricter
+        if earlier is None:
+            raise
+    else:
+        earlier = records.reserve(record, counters, _PUBLISH_SECONDS, busy_until=str(ends_at))
+    if earlier is not None:
+        return _replay(earlier, now), True
+    try:
+        message_id = _publish(message)
+    except Problem:
+        with suppress(Unavailable, DeadlineReached):  # else a replay reports `unknown`; this response stays as it is
+            records.cancel(record, counters)
+        raise
+    except DeadlineReached:
+        return _UNKNOWN, False  # a replay reports `unknown` as well
+    try:
+        records.remember(record, "message_id", message_id or "")
+    except (Conflict, Unavailable, DeadlineReached):
+        return _UNKNOWN, False  # the id was not stored, so a replay could not return it
+    return _receipt(message_id), False
+
+
+def _require_sendable(message: SmsMessage) -> int:
+    """Return the number of parts of a message; raises ValidationFailed."""
+    errors = []
+    parts = count_parts(message.message)
+    if country(message.to) not in settings.sms_countries.split(","):
+        errors.append({"pointer": "/to", "detail": "must be in a supported country"})
+    elif is_barred(message.to):
+        kinds = "a premium rate, shared cost, toll-free, pager, voice mail or universal access number"
+        errors.append({"pointer": "/to", "detail": f"must not be {kinds}"})
+    if parts > settings.sms_max_parts:
+        errors.append(
+            {
+                "pointer": "/message",
+                "detail": f"is too long: {parts} SMS parts, at most {settings.sms_max_parts}",
+            }
+        )
+    if errors:
+        raise ValidationFailed(errors)
+    return parts
+
+
+def _counters(machine: Machine, number: str, parts: int, now: int) -> list[Counter]:
+    """Return the limits of a message; a number is stored as its hash."""
+    destination = hashlib.sha256(number.encode()).hexdigest()
+    return [
+        _counter(f"CLIENT#{machine.client_id}", 60, now, 1, settings.sms_per_client_and_minute),
+        _counter(f"TO#{destination}", 3600, now, 1, settings.sms_per_number_and_hour),
+        _counter("PARTS", 86400, now, parts, settings.sms_parts_per_day),
+    ]
+
+
+def _counter(name: str, seconds: int, now: int, amount: int, limit: int) -> Counter:
+    start = now - now % seconds
+    window = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%dT%H:%M")
+    return Counter(name, window, amount, limit, start + seconds)
+
+
+def _replay(earlier: dict[str, str], now: int) -> Receipt:
+    if "message_id" not in earlier and now < int(earlier["busy_until"]):
+        raise Conflict
+    return _receipt(earlier.get("message_id"))
+
+
+def _receipt(message_id: str | None) -> Receipt:
+    return Receipt(message_id, "sent") if message_id else _UNKNOWN
+
+
+def _publish(message: SmsMessage) -> str | None:
+    """Return the message id, None if the outcome is unknown; raises ValidationFailed, Unavailable, Internal if not sent."""
+    attributes = {
+        "AWS.SNS.SMS.SMSType": {"DataType": "String", "StringValue": settings.sms_type},
+        "AWS.SNS.SMS.MaxPrice": {"DataType": "Number", "StringValue": settings.sms_max_price},
+    }
+    if settings.sms_sender_id:
+        attributes["AWS.SNS.SMS.SenderID"] = {"DataType": "String", "StringValue": settings.sms_sender_id}
+    try:
+        response = client.publish(PhoneNumber=message.to, Message=message.message, MessageAttributes=attributes)
+    except ParamValidationError as error:  # a fault of ours, found before anything was sent
+        raise Internal from error
+    except _NOT_SENT as error:
+        raise Unavailable from error
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] // 100 != _CLIENT_ERROR or not code:
+            return None
+        if code in {"InvalidParameter", "InvalidParameterValue"}:
+            # The code is the same for a setting of the stage (SNS API Reference, Publish), and the text is not documented.
+            detail = "is refused by Amazon SNS, or else the stage's sender id or maximum price is"
+            raise ValidationFailed([{"pointer": "/to", "detail": detail}]) from error
+        raise Unavailable from error
+    except Exception:  # noqa: BLE001 - the response was lost or garbled: a parser may raise anything for it
+        return None
+    return response.get("MessageId", "").strip() or None
