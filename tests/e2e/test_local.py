@@ -504,9 +504,9 @@ class TestStartAndStop:
         monkeypatch.setattr("sys.platform", "win32")
         monkeypatch.setattr(
             "sys.argv",
-            ["local", "run"] if module == "local" else ["install", str(tmp_path / "venv"), str(tmp_path / "lock.txt")],
+            ["tools", "run"] if module == "tools" else ["install", str(tmp_path / "venv"), str(tmp_path / "lock.txt")],
         )
-        main = importlib.import_module("tools.__main__" if module == "local" else module).main
+        main = importlib.import_module("tools.__main__" if module == "tools" else module).main
         assert main() == 1
         told = capsys.readouterr().err
         assert told.startswith("macOS, Linux or WSL is needed")
