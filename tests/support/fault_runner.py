@@ -19,12 +19,12 @@ _numbers = itertools.count()
 class Stored(NamedTuple):
     """What there is of the people of a case, read past all faults."""
 
-    tasks: list[dict[str, str]]
+    tasks: list[dict[str, Any]]
     texts: int = 0
     """How many have gone out to the number of the case."""
     counted: int = 0
     """How many the limit of that number has counted."""
-    record: dict[str, str] | None = None
+    record: dict[str, Any] | None = None
     """What is kept of the machine's key."""
 
 

@@ -16,7 +16,7 @@ from tests.support.local_server import copied
 _SEEDS = 10
 _PATIENCE = 900  # seconds
 _LONG = 1050  # seconds; instance.py takes a thousandth
-_CREATE = "    return _write_once(record, remembered, [put], lambda _: Unavailable(), table.ATTEMPT_SECONDS)"
+_CREATE = "    return _write_once(new_record, remembered, [put], lambda _: Unavailable(), table.ATTEMPT_SECONDS)"
 _FORMAT = "pattern.format_map({**assumed, **changes})"
 
 
@@ -67,7 +67,7 @@ BUGS = {
         "dynamodb/records.py", _CREATE, f"    import time\n    if time.time_ns() % 5 == 0: time.sleep({_LONG}); raise Unavailable\n{_CREATE}", "POST was answered 503"
     ),
     "a key that is busy for a while after its answer": Bug(
-        "dynamodb/records.py", _CREATE, f"{_CREATE.replace('return', 'left =')}\n    from chalicelib.problems import Conflict\n    if left and left['expires_at'] > record.now + 86399: raise Conflict\n    return left", "POST was answered 409"
+        "dynamodb/records.py", _CREATE, f"{_CREATE.replace('return', 'left =')}\n    from chalicelib.problems import Conflict\n    if left and left['expires_at'] > new_record.now + 86399: raise Conflict\n    return left", "POST was answered 409"
     ),
     "a second answer to a key that is told as the first": Bug("tasks/service.py", 'earlier["created_at"]), True', 'earlier["created_at"]), False', "replayed"),
 }  # fmt: skip
