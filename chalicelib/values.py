@@ -119,6 +119,13 @@ Version = Annotated[int, Meta(ge=1, description="1 at creation, one more with ea
 NextCursor = Annotated[str | None, described("Send it as `cursor` for the page that follows; null exactly when none does.")]
 
 
+class PageQuery(Struct, frozen=True):
+    """The query of a list without a filter."""
+
+    limit: Limit = Limit(25)
+    cursor: Cursor | None = None
+
+
 class IdempotencyKey(Struct, frozen=True):
     """An Idempotency-Key together with the SHA-256 of the JSON value that it was sent with."""
 

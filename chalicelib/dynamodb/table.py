@@ -63,6 +63,14 @@ def get(key: Item) -> Item | None:
     return None if found is None else _to_item(found)
 
 
+def require(key: Item) -> Item:
+    """Return an item as it is now; raises NotFound, Unavailable."""
+    item = get(key)
+    if item is None:
+        raise NotFound
+    return item
+
+
 def put_new(item: Item) -> None:
     """Write an item with a new id; raises Conflict, Unavailable."""
     write_id = str(uuid4())

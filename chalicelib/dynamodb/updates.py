@@ -36,11 +36,13 @@ NO_INDEX_KEYS = IndexKeys({}, {})
 def update(
     key: Item, changes: Item, versions: frozenset[int] | None, now: str, index_keys: IndexKeys = NO_INDEX_KEYS
 ) -> Item:
-    """Set the attributes in `changes`, and the index keys that they are part of; return the updated item.
+    """Set the attributes in `changes`, and the index keys that they are part of; return the item. No changes, no write.
 
     `versions` are those that may be changed, None for any; `now` is the time as `updated_at` has it. Raises NotFound,
     VersionMismatch, Conflict, Unavailable.
     """
+    if not changes:
+        return _require_version(table.require(key), versions)
     write_id = str(uuid4())
     expected, assumed, updated_at = versions, index_keys.usual, now
     while True:
@@ -62,10 +64,15 @@ def update(
         as_expected = expected is None or item["version"] in expected
         if retried and not (as_expected and (one_version or item["updated_at"] < updated_at)):
             raise Unavailable  # an earlier attempt may have succeeded, and another request have written since
-        if versions is not None and item["version"] not in versions:
-            raise VersionMismatch(item["version"])
+        _require_version(item, versions)
         expected, assumed = frozenset({item["version"]}), item
         updated_at = max(now, item["updated_at"])
+
+
+def _require_version(item: Item, versions: frozenset[int] | None) -> Item:
+    if versions is not None and item["version"] not in versions:
+        raise VersionMismatch(item["version"])
+    return item
 
 
 def _with_index_keys(changes: Item, index_keys: IndexKeys, assumed: Mapping[str, Any]) -> tuple[Item, Item]:

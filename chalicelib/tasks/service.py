@@ -4,7 +4,7 @@ import time
 
 from chalicelib.dynamodb import pages, records, shards, table, updates
 from chalicelib.principals import User
-from chalicelib.problems import NotFound, ValidationFailed, VersionMismatch
+from chalicelib.problems import ValidationFailed
 from chalicelib.tasks import items
 from chalicelib.tasks.model import AllTasksPage, AllTasksQuery, NewTask, Task, TaskChanges, TaskPage, TaskQuery
 from chalicelib.values import IdempotencyKey, new_id, timestamp
@@ -25,10 +25,7 @@ def create(user: User, new: NewTask, key: IdempotencyKey | None) -> tuple[Task, 
 
 def read(user: User, task_id: str) -> Task:
     """Return a task of the user; raises NotFound, Unavailable."""
-    item = table.get(items.key(user, task_id))
-    if item is None:
-        raise NotFound
-    return items.to_task(item)
+    return items.to_task(table.require(items.key(user, task_id)))
 
 
 def update(user: User, task_id: str, changes: TaskChanges, versions: frozenset[int] | None) -> Task:
@@ -36,13 +33,8 @@ def update(user: User, task_id: str, changes: TaskChanges, versions: frozenset[i
 
     Raises NotFound, VersionMismatch, Conflict, Unavailable.
     """
-    new = items.to_changes(changes)
-    if not new:
-        task = read(user, task_id)
-        if versions is not None and task.version not in versions:
-            raise VersionMismatch(task.version)
-        return task
-    index_keys, key = items.index_keys(task_id), items.key(user, task_id)
+    new, index_keys = items.to_changes(changes), items.index_keys(task_id)
+    key = items.key(user, task_id)
     return items.to_task(updates.update(key, new, versions, timestamp(time.time_ns()), index_keys))
 
 

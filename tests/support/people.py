@@ -71,7 +71,7 @@ class Person:
             parameters = {name: value for name, value in (query | {"cursor": cursor}).items() if value is not None}
             response = self("GET", path + "?" + "&".join(f"{name}={value}" for name, value in parameters.items()))
             assert response.status == 200, response
-            pages.append(response.json["tasks"])
+            pages.append(next(value for value in response.json.values() if isinstance(value, list)))
             cursor = response.json["next_cursor"]
             if cursor is None:
                 return pages
