@@ -12,8 +12,8 @@ from chalice.policy import PolicyBuilder
 
 from tools.environment import ROOT, LocalError, stages
 
-FUNCTIONS = ("", "user_authorizer")
-"""The names of the functions; the API itself has none. An authorizer only fetches the keys of the pool, which are public."""
+FUNCTIONS = {"": True, "user_authorizer": False}
+"""The functions, and whether each calls AWS. The API itself has no name. The keys of the pool are public: no call of AWS."""
 
 _APP_NAME = "task-api"
 _IN_A_TRANSACTION = {
@@ -53,7 +53,8 @@ def _calls_of(path: Path, source: str) -> dict[str, set[str]]:
 
 def policy(stage: str, function: str) -> dict[str, Any]:
     """Return what a function of a stage may do: no action and no resource more than it uses."""
-    sources = {path: path.read_text() for path in sorted((ROOT / "chalicelib").rglob("*.py"))} if not function else {}
+    paths = sorted((ROOT / "chalicelib").rglob("*.py")) if FUNCTIONS[function] else []
+    sources = {path: path.read_text() for path in paths}
     found: dict[str, set[str]] = {}
     for path, source in sources.items():  # one by one, so that functions of two modules may have the same name
         if "boto3.client(" in source:

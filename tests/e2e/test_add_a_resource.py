@@ -1,0 +1,73 @@
+"""docs/add-a-resource.md, followed word by word in a copy of the checkout."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.support.local_server import copy_checkout
+
+PAGE = (ROOT / "docs" / "add-a-resource.md").read_text()
+MODULE, CODE = re.findall(r"^\*\*(\S+\.py)\*\*:\n\n```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[0]
+PATCHES = re.findall(r"^```diff\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Return a function that runs a Python module in a copy with the resource."""
+    copy = copy_checkout(tmp_path_factory.mktemp("resource") / "copy")
+
+    def run(*command: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        done = subprocess.run([sys.executable, "-m", *command], cwd=copy, check=False, capture_output=True, text=True)
+        assert done.returncode == 0 or not check, done.stdout + done.stderr
+        return done
+
+    (copy / MODULE).write_text(CODE)
+    for patch in PATCHES:
+        subprocess.run(["git", "apply", "-"], cwd=copy, input=patch, check=True, text=True)
+    assert run("tools", "generate").stderr == ""
+    return run
+
+
+def test_the_page_has_few_lines_to_write_in_few_files() -> None:
+    added = [line for patch in PATCHES for line in patch.splitlines() if re.match(r"\+(?!\+\+)\s*\S", line)]
+    lines = len(added) + sum(bool(line.strip()) for line in CODE.splitlines())
+    files = {MODULE, *re.findall(r"^\+\+\+ b/(\S+)$", "".join(PATCHES), re.MULTILINE)} - {"app.py"}
+    assert lines <= 150
+    assert f"{lines} lines in all" in PAGE
+    assert len(files) <= 5
+
+
+def test_the_new_code_keeps_the_rules_of_the_linters(run: Run) -> None:
+    run("ruff", "check")
+    run("ruff", "format", "--check")
+    run("mypy")
+
+
+def test_the_new_routes_pass_the_tests_that_read_the_document(run: Run) -> None:
+    done = run(
+        "pytest", "-q", "tests/api/test_conventions.py", "tests/api/test_isolation.py", "tests/api/test_openapi.py",
+        "tests/unit/test_architecture.py", "tests/unit/test_policies.py", "tests/unit/test_documents.py",
+    )  # fmt: skip
+    assert " passed" in done.stdout
+    listed = run("pytest", "-q", "--collect-only", "tests/api/test_conventions.py", "tests/api/test_isolation.py").stdout
+    assert len(re.findall("/projects", listed)) > 50
+
+
+def test_generate_says_in_a_sentence_what_a_new_route_lacks(tmp_path: Path) -> None:
+    copy = copy_checkout(tmp_path / "copy")
+    (copy / MODULE).write_text(CODE)
+    (routes,) = [patch for patch in PATCHES if "+++ b/app.py" in patch]
+    subprocess.run(["git", "apply", "-"], cwd=copy, input=routes, check=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "tools", "generate"], cwd=copy, check=False, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[0] == (
+        "POST /projects is not described: add 'create_project' to OPERATIONS in tools/generate/operations.py."
+    )
+    assert "POST /projects has no example: add NewProject to EXAMPLES in tools/generate/operations.py." in done.stderr
+    assert "Traceback" not in done.stderr
