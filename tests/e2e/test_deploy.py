@@ -53,7 +53,7 @@ def test_deploy_without_a_region_is_refused(checkout: Checkout) -> None:
     done = checkout.local("deploy", check=False)
     checkout.aws.environment["AWS_DEFAULT_REGION"] = region
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("No region of AWS is set.")
+    assert done.stderr.startswith("No AWS region is set.")
     assert there(checkout.aws)["stacks"] == []
 
 
@@ -61,7 +61,9 @@ def test_deploy_with_a_profile_that_is_not_there_is_refused_in_one_line(checkout
     checkout.aws.environment["AWS_PROFILE"] = "nosuch"
     done = checkout.local("deploy", check=False)
     del checkout.aws.environment["AWS_PROFILE"]
-    expected = "The config profile (nosuch) could not be found. Name a profile that is there, or none: unset AWS_PROFILE\n"
+    expected = (
+        "The config profile (nosuch) could not be found. Set AWS_PROFILE to an existing profile, or run: unset AWS_PROFILE\n"
+    )
     assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
 
 
@@ -90,8 +92,8 @@ def test_deploy_refuses_a_log_group_that_is_there_and_says_how_to_go_on(
     for group in (left, f"{left}-of-somebody-else"):
         logs.delete_log_group(logGroupName=group)
     assert done.returncode == 1
-    assert done.stderr.count(" is there already") == 1
-    assert f"The log group {left} is there already" in done.stderr
+    assert done.stderr.count(" already exists") == 1
+    assert f"The log group {left} already exists" in done.stderr
     assert f"aws logs delete-log-group --log-group-name {left}\n" in done.stderr
     assert there(checkout.aws)["stacks"] == before
 
@@ -138,7 +140,7 @@ def test_destroy_without_the_name_of_the_stage_deletes_nothing(checkout: Checkou
     before = there(checkout.aws)
     done = checkout.local("destroy", typed=typed, check=False)
     assert (done.returncode, there(checkout.aws)) == (1, before)
-    assert "Nothing was deleted." in done.stderr
+    assert "Nothing was deleted" in done.stderr
 
 
 def test_destroy_keeps_a_protected_table_and_deletes_all_else(checkout: Checkout) -> None:
@@ -146,8 +148,7 @@ def test_destroy_keeps_a_protected_table_and_deletes_all_else(checkout: Checkout
     checkout.local("deploy")
     before = there(checkout.aws)
     done = checkout.local("destroy", typed="dev\n")
-    assert "Stage dev is gone, all but the table task-api-dev" in done.stdout
-    assert "protected from deletion" in done.stdout
+    assert "Kept, because deletion protection is on: table task-api-dev" in done.stdout
     after = there(checkout.aws)
     assert (after["stacks"], after["functions"], after["apis"]) == ([], [], [])
     assert after["tables"] == before["tables"] == ["task-api-dev"]
@@ -156,15 +157,15 @@ def test_destroy_keeps_a_protected_table_and_deletes_all_else(checkout: Checkout
 def test_deploy_refuses_to_take_over_a_table_that_was_kept(checkout: Checkout) -> None:
     done = checkout.local("deploy", check=False)
     assert done.returncode == 1
-    assert "The table task-api-dev is there already" in done.stderr
+    assert "The table task-api-dev already exists" in done.stderr
     assert there(checkout.aws)["stacks"] == []
 
 
 def test_destroy_of_a_stage_that_is_gone_succeeds(checkout: Checkout) -> None:
     dynamodb = checkout.aws.client("dynamodb")
     dynamodb.update_table(TableName="task-api-dev", DeletionProtectionEnabled=False)
-    assert "Stage dev is gone.\n" in checkout.local("destroy", typed="dev\n").stdout
-    assert "Stage dev is gone.\n" in checkout.local("destroy", typed="dev\n").stdout
+    assert "Stage dev is deleted.\n" in checkout.local("destroy", typed="dev\n").stdout
+    assert "Stage dev is deleted.\n" in checkout.local("destroy", typed="dev\n").stdout
     assert there(checkout.aws)["tables"] == []
 
 

@@ -158,7 +158,7 @@ def test_newer_releases_change_nothing_in_what_lambda_gets(
     (tmp_path / ".chalice").mkdir()
     shutil.copy(ROOT / ".chalice" / "config.json", tmp_path / ".chalice")
     shutil.copy(year / "requirements.txt", tmp_path)
-    packaging._fetch(tmp_path, "prod", str(tmp_path / "wheels"))
+    packaging._download(tmp_path, "prod", str(tmp_path / "wheels"))
     fetched = {
         path.name.split("-")[0].replace("_", "-"): path.name.split("-")[1] for path in (tmp_path / "wheels").iterdir()
     }

@@ -180,7 +180,7 @@ class TestRealTokens:
         other = cognito.create_user_pool_client(
             UserPoolId=pool, ClientName="other", ExplicitAuthFlows=["ALLOW_USER_SRP_AUTH"]
         )
-        password = json.loads((stand.home / "people.json").read_text())["bob@example.com"]
+        password = json.loads((stand.home / "passwords.json").read_text())["bob@example.com"]
 
         def signed_in(client: str) -> Any:
             return AWSSRP("bob@example.com", password, pool, client, client=cognito).authenticate_user()[
@@ -203,7 +203,7 @@ class TestRealTokens:
         assert opened == dict.fromkeys(opened, 401) | {"id": 200}
 
     def test_a_wrong_password_gets_no_token(self, stand: Stand, tmp_path: Path) -> None:
-        people = stand.home / "people.json"
+        people = stand.home / "passwords.json"
         kept = people.read_text()
         try:
             people.write_text(json.dumps(json.loads(kept) | {"bob@example.com": "Wrong12345"}))
@@ -443,7 +443,7 @@ class TestStartAndStop:
         stand = Stand(tmp_path / "home")
         stand.environment["PORT"] = value
         done = stand.local("run")
-        assert (done.returncode, done.stderr) == (1, f"PORT={value} is not a port; take a number from 1 to 65535.\n")
+        assert (done.returncode, done.stderr) == (1, f"PORT={value} is not a port. Use a number from 1 to 65535.\n")
 
     def test_an_emulator_that_does_not_start_is_reported_in_one_line(self, tmp_path: Path) -> None:
         stand = Stand(tmp_path / "home")
@@ -452,7 +452,7 @@ class TestStartAndStop:
         stand.environment["PYTHONPATH"] = str(tmp_path / "broken")
         done = stand.local("run")
         assert done.returncode == 1
-        assert done.stderr == f"The local AWS does not start; {stand.home / 'aws.log'} tells why.\n"
+        assert done.stderr == f"The local AWS did not start; {stand.home / 'aws.log'} says why. Fix it, then start again.\n"
         assert "no" in (stand.home / "aws.log").read_text()
         assert listening(stand.port, stand.aws_port) == []
 
@@ -509,7 +509,7 @@ class TestStartAndStop:
         main = importlib.import_module("tools.__main__" if module == "local" else module).main
         assert main() == 1
         told = capsys.readouterr().err
-        assert told.startswith("macOS, Linux or WSL is needed")
+        assert told.startswith("These commands need macOS, Linux or WSL.")
         assert told.count("\n") == 1
 
 
@@ -566,7 +566,7 @@ class TestReload:
     def test_a_new_folder_is_watched(self, edited: Stand) -> None:
         folder = edited.checkout / "chalicelib" / "added"
         folder.mkdir()
-        edited.prints("chalicelib/added. Starting again ...")
+        edited.prints("chalicelib/added. Restarting ...")
         edited.prints("chalicelib/added/__init__.py", lambda: (folder / "__init__.py").write_text(""))
 
     def test_the_text_of_an_exception_and_of_the_apps_own_log_is_shown_here(self, edited: Stand) -> None:
@@ -588,10 +588,10 @@ class TestReload:
             path.write_text(path.read_text().replace(__version__, "changed"))
             stand.serves("changed")
             path.write_text("this is no Python")
-            stand.prints("The app does not start: ")
+            stand.prints("The app did not start: ")
             path.write_text('"""Mended."""\n\n__version__ = "mended"\n')
             stand.serves("mended")
-            assert "Changed: chalicelib/__init__.py. Starting again ..." in stand.output.read_text()
+            assert "Changed: chalicelib/__init__.py. Restarting ..." in stand.output.read_text()
             assert "Traceback" not in stand.output.read_text()
         finally:
             stand.stop()

@@ -200,13 +200,13 @@ def contents(path: Path) -> dict[str, bytes]:
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Return what Chalice makes of an app of one route, with its own way of keeping logs."""
     out = tmp_path_factory.mktemp("plain")
-    with packaging.shipped("prod", log_retention_in_days=7) as copy:
+    with packaging.copy_shipped("prod", log_retention_in_days=7) as copy:
         shutil.rmtree(copy / "chalicelib")
         (copy / "requirements.txt").write_text("")
         (copy / "app.py").write_text("from chalice import Chalice\n\napp = Chalice('x')\napp.route('/')(print)\n")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-            packaging.chalice(copy, "package", "prod", str(out))
+            packaging.run_chalice(copy, "package", "prod", str(out))
     return json.loads((out / "sam.json").read_text())
 
 

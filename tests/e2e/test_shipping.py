@@ -134,7 +134,7 @@ class TestContents:
             app.write("import chalicelib.novelty\n")
         environment = clean_environment(**NOWHERE)
         done = subprocess.run(command, cwd=checkout, env=environment, check=False, capture_output=True, text=True)
-        expected = "The app imports what is left out and would not start on AWS: git add chalicelib/novelty.py\n"
+        expected = "The app imports files that are left out and would not start on AWS. Run: git add chalicelib/novelty.py\n"
         assert (done.returncode, done.stderr.splitlines(keepends=True)[-1]) == (1, expected)
         assert not (checkout / "dist").exists()
 
@@ -144,7 +144,7 @@ class TestContents:
         command = [sys.executable, "-m", *MAKE]
         done = subprocess.run(command, cwd=checkout, env=clean_environment(), check=False, capture_output=True, text=True)
         assert done.returncode == 1
-        assert done.stderr.startswith("git cannot tell what is to be shipped: fatal:")
+        assert done.stderr.startswith("git cannot list the files to ship: fatal:")
 
     def test_a_repository_above_the_project_that_git_does_not_read_is_named(self, tmp_path: Path) -> None:
         """As one of another user, in a container for instance."""
@@ -153,7 +153,7 @@ class TestContents:
         command, environment = [sys.executable, "-m", *MAKE], clean_environment(GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
         done = subprocess.run(command, cwd=checkout, env=environment, check=False, capture_output=True, text=True)
         assert done.returncode == 1
-        assert done.stderr.startswith("git cannot tell what is to be shipped: fatal: detected dubious ownership")
+        assert done.stderr.startswith("git cannot list the files to ship: fatal: detected dubious ownership")
 
 
 class TestMachines:

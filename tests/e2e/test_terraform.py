@@ -14,7 +14,7 @@ from tests.support.aws import Checkout
 from tests.support.compare import ALL, TYPES, differing, in_terraform, resolved
 from tests.support.local_server import clean_environment
 from tests.support.terraform import Module, plugins
-from tools.deploy import gateway_responses, template
+from tools.deploy import gateway_responses, stack, template
 from tools.deploy.terraform import snake
 
 
@@ -142,7 +142,7 @@ class TestTheApi:
         assert module.is_clean()
 
 
-KEPT = template.kept()["Resources"]
+KEPT = stack.read_template()["Resources"]
 
 
 class TestWhatIsKept:
