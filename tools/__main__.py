@@ -144,7 +144,7 @@ def main() -> int:
     arguments = _parse_arguments()
     if sys.platform == "win32":
         return _fail(
-            "These commands need macOS, Linux or WSL. On Windows, use WSL (https://learn.microsoft.com/windows/wsl)."
+            "This project needs macOS, Linux or WSL. On Windows, use WSL (https://learn.microsoft.com/windows/wsl)."
         )
     for package in ("boto3", "ministack") if arguments.command == "run" else ("boto3",):
         if not find_spec(package):

@@ -269,7 +269,7 @@ def test_a_pip_conf_that_leads_elsewhere_is_found_out(checkout: Path, tmp_path: 
     (tmp_path / "pip.conf").write_text(f"[install]\ntarget = {tmp_path / 'elsewhere'}\n")
     status, lines = made(checkout, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
     assert status != 0
-    assert lines[-1].startswith("pip has installed into another place")
+    assert lines[-1].startswith("pip installed into another folder")
     assert not (checkout / ".venv" / ".ready").exists()
 
 
@@ -280,7 +280,7 @@ def test_a_link_is_not_emptied(checkout: Path, tmp_path: Path) -> None:
     status, lines = made(checkout)
     assert status != 0
     expected = f"Remove the link, then: make .venv PYTHON={sys.executable}"
-    assert lines == [f".venv is a link, and what it leads to would be emptied. {expected}"]
+    assert lines == [f".venv is a symbolic link, and its target would be emptied. {expected}"]
     assert (tmp_path / "kept" / "file").exists()
 
 
@@ -292,7 +292,7 @@ class TestAnOldPython:
         monkeypatch.setattr("sys.version_info", (3, 9, 6))
         monkeypatch.setattr("sys.argv", ["install.py", ".venv", "requirements-dev.txt", AGAIN])
         assert install.main() == 1
-        line = "Python 3.11 or later is needed, and this is 3.9. Name one: make run PYTHON=python3.12\n"
+        line = "Python 3.11 or later is required; this is 3.9. Choose another one: make run PYTHON=python3.12\n"
         assert capsys.readouterr().err == line
 
     def test_may_use_what_a_newer_one_has_made(self, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

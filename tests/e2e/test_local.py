@@ -468,7 +468,7 @@ class TestStartAndStop:
         done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, check=False, text=True)
         assert done.returncode != 0
         assert done.stderr.splitlines()[0] == (
-            "Python 3.11 or later is needed, and this is 3.10. Name one: make run PYTHON=python3.12"
+            "Python 3.11 or later is required; this is 3.10. Choose another one: make run PYTHON=python3.12"
         )
 
     def test_make_stop_ends_what_runs_and_says_so(self, tmp_path: Path) -> None:
@@ -509,7 +509,7 @@ class TestStartAndStop:
         main = importlib.import_module("tools.__main__" if module == "local" else module).main
         assert main() == 1
         told = capsys.readouterr().err
-        assert told.startswith("These commands need macOS, Linux or WSL.")
+        assert re.match(r"This project needs macOS, Linux or WSL\.", told)
         assert told.count("\n") == 1
 
 
