@@ -27,6 +27,8 @@ PIPS = {
     "26.3": "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13",
 }
 AGAIN = "make run"
+MAKE = "make .venv PYTHON=" + sys.executable.replace(" ", r"\ ")
+"""The command that failed, as make itself quotes it."""
 TWO = {"one": "1.0", "two": "1.0"}
 
 
@@ -214,7 +216,7 @@ def test_another_hash_is_refused_and_the_right_one_goes_on(checkout: Path) -> No
     status, lines = made(checkout)
     assert status != 0
     assert lines[-1].startswith("A package differs from the one that requirements-dev.txt pins.")
-    assert lines[-1].endswith(f"Then: make .venv PYTHON={sys.executable}")
+    assert lines[-1].endswith(f"Then: {MAKE}")
     assert not (checkout / ".venv" / ".ready").exists()
     path.write_bytes(right)
     assert made(checkout)[0] == 0
@@ -279,7 +281,7 @@ def test_a_link_is_not_emptied(checkout: Path, tmp_path: Path) -> None:
     (checkout / ".venv").symlink_to(tmp_path / "kept")
     status, lines = made(checkout)
     assert status != 0
-    expected = f"Remove the link, then: make .venv PYTHON={sys.executable}"
+    expected = f"Remove the link, then: {MAKE}"
     assert lines == [f".venv is a symbolic link, and its target would be emptied. {expected}"]
     assert (tmp_path / "kept" / "file").exists()
 

@@ -57,10 +57,11 @@ def test_the_module_fits_into_the_configuration_that_its_readme_shows(checkout: 
 
 
 def test_checkov_finds_nothing_in_the_module() -> None:
-    checkov = ROOT / ".venv" / "lint" / "bin" / "checkov"
-    if not checkov.exists():
+    linters = ROOT / ".venv" / "lint" / "bin"
+    if not (linters / "checkov").exists():
         pytest.skip("checkov is not there; `make check` installs it")
-    command = [str(checkov), "--skip-download", "--quiet", "--compact", "-d", str(ROOT / ".chalice" / "terraform")]
+    options = ["--skip-download", "--quiet", "--compact", "-d", str(ROOT / ".chalice" / "terraform")]
+    command = [str(linters / "python"), str(linters / "checkov"), *options]
     done = subprocess.run(command, capture_output=True, check=False, env=clean_environment(), text=True, timeout=1200)
     assert done.returncode == 0, done.stdout
     assert "Failed checks: 0" in done.stdout
