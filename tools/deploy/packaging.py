@@ -26,7 +26,7 @@ def copy_shipped(stage: str, **changes: object) -> Iterator[Path]:
 
     Raises CommandError.
     """
-    paths, left_out = shipping.files(ROOT)
+    paths, left_out = shipping.select_files(ROOT)
     shipping.report(left_out)
     shipping.require_imports(ROOT, left_out)
     with tempfile.TemporaryDirectory() as folder:

@@ -25,7 +25,7 @@ _MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 _EXECUTABLE = (b"\x7fELF", b"#!")
 
 
-def files(folder: Path) -> tuple[set[Path], set[Path]]:
+def select_files(folder: Path) -> tuple[set[Path], set[Path]]:
     """Return the files of a checkout that are shipped and those that are left out, as relative paths; raises CommandError.
 
     Files that git tracks are shipped, except hidden ones, which may be secrets or caches. Without a repository, as in an
@@ -61,7 +61,7 @@ def platform(folder: Path, stage: str) -> str:
 
 def apply(folder: Path, stage: str) -> None:
     """Make Chalice build the zip of a stage from shipped files and locked wheels only; raises CommandError."""
-    shipped, left_out = files(folder)
+    shipped, left_out = select_files(folder)
     report(left_out)
     lock = os.open(folder / ".chalice" / "deployments.lock", os.O_CREAT | os.O_RDWR, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)  # until this process ends: concurrent commands would delete each other's files

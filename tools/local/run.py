@@ -22,7 +22,7 @@ _KEPT = "Users, tokens and tasks are kept for the next start."
 
 
 def run(host: str, port: str, stage: str, *, reload: bool, parent: int) -> None:
-    """Serve the API until a signal, or until the parent process is not that one any more (0: any).
+    """Serve the API until a signal, or until the process with the id `parent` is no longer the parent (0: do not check).
 
     The local stage uses the local AWS. Another stage uses its own table and users, in the AWS account of this shell. All
     processes end with this one. Raises CommandError.
