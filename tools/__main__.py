@@ -31,44 +31,21 @@ def _stop(_: argparse.Namespace) -> None:
     run.stop()
 
 
-def _env(_: argparse.Namespace) -> None:
-    from tools.local import settings
+def _use_local_aws(arguments: argparse.Namespace) -> None:
+    from tools.local import emulator, settings, sms_client, users
 
-    print(settings.format_exports(_connect()))
-
-
-def _signup(arguments: argparse.Namespace) -> None:
-    from tools.local import users
-
-    _connect()
-    print(users.sign_up(arguments.email))
-
-
-def _token(arguments: argparse.Namespace) -> None:
-    from tools.local import users
-
-    _connect()
-    print(users.sign_in(arguments.user))
-
-
-def _machine_token(_: argparse.Namespace) -> None:
-    from tools.local import sms_client
-
-    _connect()
-    print(sms_client.fetch_token())
-
-
-def _inbox(_: argparse.Namespace) -> None:
-    from tools.local import sms_client
-
-    _connect()
-    print(sms_client.list_messages())
-
-
-def _connect() -> dict[str, str]:
-    from tools.local import emulator
-
-    return emulator.connect()
+    variables = emulator.connect()
+    match arguments.command:
+        case "env":
+            print(settings.format_exports(variables))
+        case "signup":
+            print(users.sign_up(arguments.email))
+        case "token":
+            print(users.sign_in(arguments.user))
+        case "machine-token":
+            print(sms_client.fetch_token())
+        case "inbox":
+            print(sms_client.list_messages())
 
 
 def _generate(_: argparse.Namespace) -> None:
@@ -82,60 +59,45 @@ def _generate(_: argparse.Namespace) -> None:
 
 
 def _package(arguments: argparse.Namespace) -> None:
-    _prepare_packaging(arguments.stage)
-    from tools.deploy import packaging
-
-    packaging.package(arguments.stage, stages.ROOT / "dist" / arguments.stage)
-    print(f"Wrote dist/{arguments.stage}. Its MANIFEST.md lists the contents, docs/deploy.md says how to deploy it.")
-
-
-def _package_terraform(arguments: argparse.Namespace) -> None:
-    _prepare_packaging(arguments.stage)
-    from tools.deploy import terraform
-
-    terraform.package(arguments.stage, stages.ROOT / "dist" / f"{arguments.stage}-terraform")
-    print(f"Wrote dist/{arguments.stage}-terraform. Its README.md says how to use it.")
-
-
-def _deploy(arguments: argparse.Namespace) -> None:
-    _prepare_deployment(arguments.stage)
-    from tools.deploy import deploy
-
-    deploy.deploy(arguments.stage)
-
-
-def _destroy(arguments: argparse.Namespace) -> None:
-    _prepare_deployment(arguments.stage)
-    from tools.deploy import deploy
-
-    deploy.destroy(arguments.stage)
-
-
-def _prepare_packaging(stage: str) -> None:
+    stage = arguments.stage
     stages.require_stage(stage)
     stages.ignore_aws_account()
     stages.apply_placeholder_settings(stage)
+    from tools.deploy import packaging, terraform
+
+    if arguments.command == "package":
+        packaging.package(stage, stages.ROOT / "dist" / stage)
+        print(f"Wrote dist/{stage}. Its MANIFEST.md lists the contents, docs/deploy.md says how to deploy it.")
+    else:
+        terraform.package(stage, stages.ROOT / "dist" / f"{stage}-terraform")
+        print(f"Wrote dist/{stage}-terraform. Its README.md says how to use it.")
 
 
-def _prepare_deployment(stage: str) -> None:
-    stages.require_stage(stage)
+def _deploy(arguments: argparse.Namespace) -> None:
+    stages.require_stage(arguments.stage)
     stages.require_region()
-    stages.apply_placeholder_settings(stage)
+    stages.apply_placeholder_settings(arguments.stage)
+    from tools.deploy import deploy
+
+    if arguments.command == "deploy":
+        deploy.deploy(arguments.stage)
+    else:
+        deploy.destroy(arguments.stage)
 
 
 _COMMANDS = {
     "run": _Command(_run, "serve the API on this machine; start or join the local AWS"),
     "stop": _Command(_stop, "stop everything that `run` and `chalice local` serve from this folder"),
-    "env": _Command(_env, 'print the settings of the local AWS, for: eval "$(python -m tools env)"'),
-    "signup": _Command(_signup, "sign up a local user and print the password", "email"),
-    "token": _Command(_token, "sign in a local user and print the ID token", "user"),
-    "machine-token": _Command(_machine_token, "print an access token of the machine client"),
-    "inbox": _Command(_inbox, "print the SMS messages that were sent"),
+    "env": _Command(_use_local_aws, 'print the settings of the local AWS, for: eval "$(python -m tools env)"'),
+    "signup": _Command(_use_local_aws, "sign up a local user and print the password", "email"),
+    "token": _Command(_use_local_aws, "sign in a local user and print the ID token", "user"),
+    "machine-token": _Command(_use_local_aws, "print an access token of the machine client"),
+    "inbox": _Command(_use_local_aws, "print the SMS messages that were sent"),
     "generate": _Command(_generate, "write the generated files: OpenAPI, docs page, policies, merge templates, licences"),
     "package": _Command(_package, "write the CloudFormation template and the zip of a stage to dist", "stage"),
-    "package-terraform": _Command(_package_terraform, "write the Terraform module and the zip of a stage to dist", "stage"),
+    "package-terraform": _Command(_package, "write the Terraform module and the zip of a stage to dist", "stage"),
     "deploy": _Command(_deploy, "deploy a stage to the current AWS account", "stage"),
-    "destroy": _Command(_destroy, "delete a stage from the current AWS account", "stage"),
+    "destroy": _Command(_deploy, "delete a stage from the current AWS account", "stage"),
 }
 
 
