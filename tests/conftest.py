@@ -1,4 +1,4 @@
-"""The stage of the tests: moto for DynamoDB, a key server for Cognito; and its people."""
+"""The stage of the tests (moto for DynamoDB, a key server for Cognito) and the fixtures, among them the callers."""
 
 import json
 import os
@@ -16,22 +16,22 @@ from hypothesis import settings as rules
 
 from tests.support import pool
 
-# A busy machine is no reason to fail, and neither is chance: each run tries the same examples.
+# No deadline, since the machine may be busy; the same examples in each run.
 rules.register_profile(
-    "steady", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None
+    "deterministic", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None
 )
-# For `--hypothesis-profile=thorough`: more examples, and others each time.
+# For `--hypothesis-profile=thorough`: more examples, random in each run.
 rules.register_profile(
     "thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=1000, print_blob=True
 )
-rules.load_profile("steady")
+rules.load_profile("deterministic")
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started here must hear Ctrl-C, though a shell ignored it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # child processes must not inherit an ignored SIGINT
 ROOT = Path(__file__).parent.parent
 TABLE = "task-api-test"
 
 for name in [name for name in os.environ if name.startswith("AWS_")]:
-    del os.environ[name]  # whatever the shell of a developer points at, the tests do not
+    del os.environ[name]  # the tests use no AWS account of the developer
 os.environ |= {
     "NO_PROXY": "127.0.0.1",  # the key server is on this machine
     "no_proxy": "127.0.0.1",
@@ -67,33 +67,33 @@ from chalicelib.config import settings  # noqa: E402
 from chalicelib.dynamodb import table  # noqa: E402 - the settings come first
 from chalicelib.http.api import Api  # noqa: E402
 from tests.support import documented, leaks, log_capture, recorder  # noqa: E402
-from tests.support.alarm import Alarm, may_ring_anywhere  # noqa: E402
+from tests.support.alarm import Alarm, collect_ignored_alarms  # noqa: E402
 from tests.support.people import Person  # noqa: E402
-from tests.support.selection import is_whole  # noqa: E402
+from tests.support.selection import is_complete  # noqa: E402
 
 
-class Watched(Api):
-    """The app, whose every answer is compared with its document, and searched for what it may not show, as is its log."""
+class CheckedApp(Api):
+    """The app; checks each response against the OpenAPI document, and each response and log for leaks."""
 
     def __call__(self, event: Any, context: Any) -> Any:
         values = [value for values in (event.get("multiValueQueryStringParameters") or {}).values() for value in values]
         values += (event.get("pathParameters") or {}).values()
         sent = leaks.Sent(event.get("headers") or {}, event.get("body"), values)
-        with recorder.Answering(), log_capture.listening(sent):
-            answer = super().__call__(event, context)
+        with recorder.Recording(), log_capture.capture_output(sent):
+            response = super().__call__(event, context)
         if "requestContext" in event:
             method, path = (event["requestContext"][name] for name in ("httpMethod", "resourcePath"))
-            told = answer["statusCode"], answer["headers"], answer["body"]
-            documented.fits(method, path, *told)
-            leaks.answered(method, path, *told, sent)
-        return answer
+            parts = response["statusCode"], response["headers"], response["body"]
+            documented.assert_documented(method, path, *parts)
+            leaks.check_response(method, path, *parts, sent)
+        return response
 
 
-app.app.__class__ = Watched
+app.app.__class__ = CheckedApp
 
 
 def table_properties() -> dict[str, Any]:
-    """Return the table of resources.json, less what a second call sets."""
+    """Return the properties of the table in resources.json that create_table takes."""
     properties = json.loads((ROOT / ".chalice" / "resources.json").read_text())["Resources"]["Table"]["Properties"]
     later = {
         "TableName",
@@ -107,7 +107,7 @@ def table_properties() -> dict[str, Any]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "whole: checks what all other tests have seen; runs after them, and only where none was left out"
+        "markers", "aggregate: checks what all other tests have recorded; runs after them, and only in a complete run"
     )
 
 
@@ -115,19 +115,19 @@ _deselected: list[pytest.Item] = []
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
-    """Remember what -k, -m, --deselect, --last-failed and their like have left out."""
+    """Store the tests that -k, -m, --deselect, --last-failed or another option deselects."""
     _deselected.extend(items)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # around all others: they have deselected by then
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # after all others: they have deselected by then
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
-    """Put the tests that are marked `whole` last, or leave them out where this run is a part of the tests."""
+    """Move the tests that are marked `aggregate` to the end, or deselect them if this run is incomplete."""
     yield
-    last = [item for item in items if item.get_closest_marker("whole")]
+    last = [item for item in items if item.get_closest_marker("aggregate")]
     items[:] = [item for item in items if item not in last]
     folders = [ROOT / folder for folder in config.getini("testpaths")]
-    in_parallel = hasattr(config, "workerinput")  # a process of pytest-xdist sees what its own tests see
-    if not (in_parallel or _deselected) and is_whole(config.args, [item.path for item in items], folders):
+    in_parallel = hasattr(config, "workerinput")  # a process of pytest-xdist runs only some of the tests
+    if not (in_parallel or _deselected) and is_complete(config.args, [item.path for item in items], folders):
         items += last
     elif last:
         config.hook.pytest_deselected(items=last)
@@ -135,7 +135,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Count a skipped test as failed in CI: there it is a missing one."""
+    """Count a skipped test as failed in CI."""
     report = yield
     if report.skipped and os.environ.get("CI") == "true":
         report.outcome = "failed"
@@ -143,7 +143,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_unconfigure() -> None:
-    """End what was started above, whatever became of the tests."""
+    """Stop what was started above."""
     KEY_SERVER.shutdown()
     KEY_SERVER.server_close()
     _aws.stop()
@@ -156,29 +156,29 @@ def _stage() -> None:
 
 @pytest.fixture(autouse=True)
 def _empty_table() -> None:
-    """Empty the table before each test: moto copies the whole of it for each item of each transaction."""
+    """Empty the table before each test: moto copies it for each item of each transaction."""
     dynamodb_backends[pool.ACCOUNT][settings.region].tables[TABLE].items.clear()
 
 
 @pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give a request a minute, and the key server too, so that a machine that stands still for a while fails no test."""
+def _long_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a request and the key server a minute, so that no test fails on a busy machine."""
     monkeypatch.setattr("chalicelib.deadline.REQUEST_TIMEOUT", 60.0)
-    patient = property(lambda _: 60, lambda *_: None)
-    monkeypatch.setattr(tokens.JwksClient, "timeout", patient, raising=False)
+    timeout = property(lambda _: 60, lambda *_: None)
+    monkeypatch.setattr(tokens.JwksClient, "timeout", timeout, raising=False)
 
 
 @pytest.fixture
-def may_ring() -> Iterator[list[str]]:
-    """Let the alarm of a deadline ring anywhere, also where Python ignores it; gives where it was ignored."""
-    with may_ring_anywhere() as ignored:
+def ignored_alarms() -> Iterator[list[str]]:
+    """Allow alarms where Python ignores exceptions, and return where it has ignored them."""
+    with collect_ignored_alarms() as ignored:
         yield ignored
 
 
 @pytest.fixture
-def alarm(monkeypatch: pytest.MonkeyPatch, may_ring: list[str]) -> Alarm:
-    """Start the timer of a deadline where the test says so."""
-    del may_ring
+def alarm(monkeypatch: pytest.MonkeyPatch, ignored_alarms: list[str]) -> Alarm:
+    """Return a fake for the timer of the deadline, which the test starts."""
+    del ignored_alarms
     alarm = Alarm()
     monkeypatch.setattr(signal, "setitimer", alarm.set)
     return alarm
@@ -186,7 +186,7 @@ def alarm(monkeypatch: pytest.MonkeyPatch, may_ring: list[str]) -> Alarm:
 
 @pytest.fixture
 def keys() -> Iterator[pool.KeyServer]:
-    """Serve the keys of the pool anew: nobody has asked for them yet."""
+    """Return the key server; the app has not fetched the keys yet."""
     reply, status = KEY_SERVER.reply, KEY_SERVER.status
     tokens.jwks_client.cache_clear()
     KEY_SERVER.fetches.clear()
@@ -197,25 +197,25 @@ def keys() -> Iterator[pool.KeyServer]:
 
 @pytest.fixture
 def alice() -> Person:
-    """Somebody signed in, with no tasks yet."""
+    """Return a signed-in user without tasks."""
     return Person()
 
 
 @pytest.fixture
 def bob() -> Person:
-    """Somebody else."""
+    """Return another user."""
     return Person()
 
 
 @pytest.fixture
 def admin() -> Person:
-    """Somebody in the group admin."""
+    """Return a user in the group admin."""
     return Person(claims={"cognito:groups": ["editors", "admin"]})
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Person:
-    """Return a machine that may send texts, and that nothing has been counted against."""
+    """Return a machine that may send SMS messages, with unused limits."""
     client_id = "machine" + secrets.token_hex(9)
     monkeypatch.setattr(
         "chalicelib.auth.authorizers.settings", structs.replace(settings, machine_client_ids=f"another,{client_id}")
@@ -226,22 +226,13 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Person:
 
 @pytest.fixture
 def nobody() -> Person:
-    """Somebody without a token."""
+    """Return a caller without a token."""
     return Person(authorization=None)
 
 
 @pytest.fixture
 def in_lambda(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Stand where Lambda does: its variable is set, and Chalice's server for laptops was never loaded."""
+    """Imitate Lambda: set its variable, and unload Chalice's local server."""
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "task-api-prod")
     monkeypatch.delitem(sys.modules, "chalice.local")
     return monkeypatch
-
-
-@pytest.fixture(scope="session")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Stand on the ground of ground.py, whose every case has people and an instance of its own."""
-    from tests.support.testbed import prepared  # noqa: PLC0415 - which needs what is above
-
-    with prepared(tmp_path_factory.mktemp("ground")) as ground:
-        yield ground

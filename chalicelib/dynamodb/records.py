@@ -5,6 +5,7 @@ record  the partition of the caller  IDEMPOTENCY#<route>#<key>  after 24 hours
 counter LIMIT#<name>                 <start of the window>      at the end of the window
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -46,20 +47,25 @@ def record(partition: str, route: str, key: IdempotencyKey, now: int) -> Record:
     return Record(name, key.fingerprint, now, str(uuid4()))
 
 
-def create(item: Item, record: Record, **remembered: str) -> Item | None:
-    """Write a new item, unless the key was used within 24 hours: then return what that request `remembered`.
+def create(item: Item, route: str, key: IdempotencyKey | None, remember: tuple[str, ...]) -> Item | None:
+    """Write a new item; with a key, unless it was used within 24 hours: then return what that request remembered.
 
-    Raises IdempotencyKeyReused for a key that was used with another body, Conflict while another request with the key keeps
-    writing, Unavailable.
+    `remember` names the attributes to remember, from which the response can be made again. Raises IdempotencyKeyReused for a
+    key that was used with another body, Conflict while another request with the key keeps writing, Unavailable.
     """
+    if key is None:
+        table.put_new(item)
+        return None
+    new_record = record(item["PK"], route, key, time.time_ns() // 1_000_000_000)
+    remembered = {name: item[name] for name in remember}
     put = {
         "Put": {
-            "Item": item | {"write_id": record.write_id},
+            "Item": item | {"write_id": new_record.write_id},
             "ConditionExpression": "attribute_not_exists(PK)",
         }
     }
     # The id of the item is new, so its condition cannot fail.
-    return _write_once(record, remembered, [put], lambda _: Unavailable(), table.ATTEMPT_SECONDS)
+    return _write_once(new_record, remembered, [put], lambda _: Unavailable(), table.ATTEMPT_SECONDS)
 
 
 def reserve(record: Record, counters: list[Counter], spare: float, **remembered: str) -> Item | None:

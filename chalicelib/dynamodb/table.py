@@ -1,8 +1,8 @@
 """The DynamoDB table: every call, with its timeouts, retries and errors.
 
-An item is a dict of text and whole numbers. Items of one owner share the partition key `PK` (`USER#<sub>`); the sort key
-`SK` starts with the kind of the item (`TASK#<id>`). Each write stores a new id, `write_id`: a retry inside the SDK, or a
-second delivery by the network, that meets its own earlier success recognises it.
+An item is a dict of text, whole numbers, booleans and None. Items of one owner share the partition key `PK`
+(`USER#<sub>`); the sort key `SK` starts with the kind of the item (`TASK#<id>`). Each write stores a new id, `write_id`: a
+retry inside the SDK, or a second delivery by the network, that meets its own earlier success recognises it.
 """
 
 import random
@@ -213,12 +213,24 @@ def transact(writes: list[dict[str, Any]], spare: float = ATTEMPT_SECONDS) -> li
             return None
 
 
-def _to_attributes(values: Mapping[str, str | int]) -> dict[str, Any]:
-    return {name: {"N": str(value)} if isinstance(value, int) else {"S": str(value)} for name, value in values.items()}
+def _to_attributes(values: Item) -> dict[str, Any]:
+    attributes: dict[str, Any] = {}
+    for name, value in values.items():
+        if value is None:
+            attributes[name] = {"NULL": True}
+        elif isinstance(value, bool):
+            attributes[name] = {"BOOL": value}
+        else:
+            attributes[name] = {"N": str(value)} if isinstance(value, int) else {"S": str(value)}
+    return attributes
 
 
 def _to_item(attributes: Mapping[str, Any]) -> Item:
-    return {name: int(typed["N"]) if "N" in typed else typed["S"] for name, typed in attributes.items()}
+    item: Item = {}
+    for name, typed in attributes.items():
+        ((kind, value),) = typed.items()
+        item[name] = int(value) if kind == "N" else None if kind == "NULL" else value
+    return item
 
 
 def _to_write(write: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,12 @@ class IndexKeys(Struct, frozen=True):
     """The most frequent value of each attribute in the formats."""
 
 
-def update(key: Item, changes: Item, index_keys: IndexKeys, versions: frozenset[int] | None, now: str) -> Item:
+NO_INDEX_KEYS = IndexKeys({}, {})
+
+
+def update(
+    key: Item, changes: Item, versions: frozenset[int] | None, now: str, index_keys: IndexKeys = NO_INDEX_KEYS
+) -> Item:
     """Set the attributes in `changes`, and the index keys that they are part of; return the updated item.
 
     `versions` are those that may be changed, None for any; `now` is the time as `updated_at` has it. Raises NotFound,

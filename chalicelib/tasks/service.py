@@ -17,12 +17,7 @@ def create(user: User, new: NewTask, key: IdempotencyKey | None) -> tuple[Task, 
     """
     now = time.time_ns()
     task = items.new_task(new, new_id(now), timestamp(now))
-    item = items.to_item(user, task)
-    if key is None:
-        table.put_new(item)
-        return task, False
-    record = records.record(user.partition, "tasks", key, now // 1_000_000_000)
-    earlier = records.create(item, record, task_id=task.task_id, created_at=task.created_at)
+    earlier = records.create(items.to_item(user, task), "tasks", key, ("task_id", "created_at"))
     if earlier is None:
         return task, False
     return items.new_task(new, earlier["task_id"], earlier["created_at"]), True
@@ -48,7 +43,7 @@ def update(user: User, task_id: str, changes: TaskChanges, versions: frozenset[i
             raise VersionMismatch(task.version)
         return task
     index_keys, key = items.index_keys(task_id), items.key(user, task_id)
-    return items.to_task(updates.update(key, new, index_keys, versions, timestamp(time.time_ns())))
+    return items.to_task(updates.update(key, new, versions, timestamp(time.time_ns()), index_keys))
 
 
 def delete(user: User, task_id: str, versions: frozenset[int] | None) -> None:

@@ -10,7 +10,7 @@ from chalicelib.problems import Unavailable
 from tests.support import pool
 from tests.support.alarm import Alarm
 from tests.support.events import Context, context, event
-from tests.support.faults import drip, hang_before
+from tests.support.faults import hang_before, slow_response
 from tests.support.people import Person
 from tests.support.pool import access_claims, id_claims, machine_claims, token
 from tests.support.proxy import Exchange, Fault, Proxy
@@ -75,7 +75,7 @@ def test_without_keys_the_authorizer_fails_and_does_not_refuse(keys: pool.KeySer
         authorize(token(id_claims()))
 
 
-@pytest.mark.parametrize("fault", [hang_before, drip])
+@pytest.mark.parametrize("fault", [hang_before, slow_response])
 def test_the_authorizer_fails_in_time_where_the_key_server_does_not_end_and_admits_the_next(
     keys: pool.KeyServer, monkeypatch: pytest.MonkeyPatch, alarm: Alarm, fault: Fault
 ) -> None:
@@ -86,13 +86,13 @@ def test_the_authorizer_fails_in_time_where_the_key_server_does_not_end_and_admi
         fault(exchange)
 
     with Proxy() as proxy:
-        wire = proxy.wire(keys.url)
-        monkeypatch.setenv("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", wire.url)
-        wire.plan("GET", [begun])
+        route = proxy.route(keys.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", route.url)
+        route.plan("GET", [begun])
         with pytest.raises(Unavailable):
             authorize(token(id_claims()))
         assert authorize(token(id_claims(**{"cognito:username": "a-name"})))["context"] == {"username": "a-name"}
-        assert wire.seen["GET"] == 2
+        assert route.seen["GET"] == 2
 
 
 @pytest.mark.parametrize(("authorizer", "status"), [

@@ -11,7 +11,7 @@ from app import app
 from chalicelib.problems import MalformedRequest
 from tests.support import leaks, log_capture, pool
 from tests.support.leaks import Sent
-from tests.support.people import Answer, Person, path_of
+from tests.support.people import Person, Response, path_of
 from tests.support.sdk_faults import network, refused
 
 TOKEN = pool.token(pool.id_claims(email="canary@example.com"))
@@ -27,12 +27,12 @@ class TestTheFinder:
         "GSI1PK", '"PK"', "fingerprint", "Traceback (most recent call last)", 'File "app.py"', "ConditionalCheckFailedException",
     ])  # fmt: skip
     def test_it_finds_each_in_a_refusal(self, leak: str) -> None:
-        assert leaks.in_answer("/tasks", 400, {}, json.dumps(PROBLEM | {"detail": f"It was {leak}."}), SENT)
-        assert leaks.in_answer("/tasks", 400, {"X": leak}, json.dumps(PROBLEM), SENT)
+        assert leaks.in_response("/tasks", 400, {}, json.dumps(PROBLEM | {"detail": f"It was {leak}."}), SENT)
+        assert leaks.in_response("/tasks", 400, {"X": leak}, json.dumps(PROBLEM), SENT)
 
     @pytest.mark.parametrize("leak", [TOKEN, "canary-key", "else@example.org", "STATUS#done#1", "LSI1SK"])
     def test_it_finds_some_in_what_is_shown_to_the_owner(self, leak: str) -> None:
-        assert leaks.in_answer("/tasks", 200, {}, json.dumps({"title": "canary title", "next_cursor": leak}), SENT)
+        assert leaks.in_response("/tasks", 200, {}, json.dumps({"title": "canary title", "next_cursor": leak}), SENT)
 
     @pytest.mark.parametrize("leak", [TOKEN, "canary message", "+12025550123", "canary-key", "else@example.org", "CLIENT#1"])
     def test_it_finds_each_in_the_log(self, leak: str) -> None:
@@ -47,10 +47,12 @@ class TestTheFinder:
         assert leaks.in_log(shown, Sent({}, None, ['caf\xe9 "1"']))
 
     def test_it_looks_for_what_a_path_says_and_who_claims_tell_of(self) -> None:
-        assert leaks.values("/tasks/canary%20id?status=done&cursor=canary%3D") == ["canary id", "done", "canary="]
-        assert leaks.values("/admin/tasks") == []
-        assert leaks.who(pool.machine_claims("canary-client")) == ["canary-client", "canary-client"]
-        assert {"canary-sub", "canary@example.com"} <= {*leaks.who(pool.id_claims("canary-sub", email="canary@example.com"))}
+        assert leaks.path_values("/tasks/canary%20id?status=done&cursor=canary%3D") == ["canary id", "done", "canary="]
+        assert leaks.path_values("/admin/tasks") == []
+        assert leaks.caller_ids(pool.machine_claims("canary-client")) == ["canary-client", "canary-client"]
+        assert {"canary-sub", "canary@example.com"} <= {
+            *leaks.caller_ids(pool.id_claims("canary-sub", email="canary@example.com"))
+        }
 
     def test_it_takes_no_chance_for_a_leak(self) -> None:
         sent = Sent({"Idempotency-Key": "00000"}, json.dumps({"title": "1a2b3c", "description": "done"}), ["-0.5"])
@@ -61,15 +63,15 @@ class TestTheFinder:
         assert sent.all == {"Hello"}
 
     def test_it_finds_nothing_in_what_may_be_shown(self) -> None:
-        assert leaks.in_answer("/tasks", 400, {"X-Request-Id": "1"}, json.dumps(PROBLEM), SENT) == []
+        assert leaks.in_response("/tasks", 400, {"X-Request-Id": "1"}, json.dumps(PROBLEM), SENT) == []
         errors = [{"pointer": "/canary title", "detail": "is not known here"}]
-        assert leaks.in_answer("/tasks", 422, {}, json.dumps(PROBLEM | {"errors": errors}), SENT) == []
-        assert leaks.in_answer("/tasks", 200, {}, json.dumps({"title": "canary@example.com", "count": 1}), SENT) == []
+        assert leaks.in_response("/tasks", 422, {}, json.dumps(PROBLEM | {"errors": errors}), SENT) == []
+        assert leaks.in_response("/tasks", 200, {}, json.dumps({"title": "canary@example.com", "count": 1}), SENT) == []
 
     def test_it_hears_all_that_is_written(self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
         monkeypatch.setattr(leaks, "FOUND", [])
 
-        @log_capture.listening(SENT)
+        @log_capture.capture_output(SENT)
         def leak() -> None:
             print("canary message")
             app.log.parent.warning("canary-key")  # type: ignore[union-attr]
@@ -162,12 +164,12 @@ class TestCanaries:
             answers += [Person(f"Bearer {TOKEN[:-9]}canary")("GET", path) for path in ("/tasks", "/hello", "/admin/tasks")]
         assert [answer for answer in answers if "canary" in self.told(answer)] == []
 
-    def told(self, answer: Answer) -> str:
+    def told(self, answer: Response) -> str:
         """Return an answer without the names of members and without what the owner is shown."""
         return "" if answer.status < 400 else answer.body.decode().replace("canary-name", "").replace('"/canary', "")
 
 
-@pytest.mark.whole
+@pytest.mark.aggregate
 def test_no_test_has_seen_a_leak_and_every_status_and_route_was_looked_at() -> None:
     assert leaks.FOUND == []
     assert {200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 429, 500, 503} <= leaks.STATUSES

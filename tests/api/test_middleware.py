@@ -17,7 +17,7 @@ from tests.support import pool
 from tests.support.alarm import Alarm
 from tests.support.events import REQUEST_ID, Context, context, event
 from tests.support.people import Person, client, path_of
-from tests.support.sdk_faults import Fault, elsewhere, network, refused
+from tests.support.sdk_faults import Fault, in_another_thread, network, refused
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -184,7 +184,7 @@ class TestTheDeadline:
         with network(peer) as attempts:
             answer = app(event(claims=claims), Context(milliseconds=600))
         assert attempts == ["Query"]
-        assert alarm.asked[0] == pytest.approx(0.1)
+        assert alarm.requested[0] == pytest.approx(0.1)
         assert answer["statusCode"] == 503
         assert answer["headers"]["Retry-After"] == "1"
         (line,) = lines(capsys)
@@ -202,7 +202,7 @@ class TestTheDeadline:
             raise LookupError
 
         with network(hanging):
-            answer = elsewhere(lambda: alice("GET", "/tasks"))
+            answer = in_another_thread(lambda: alice("GET", "/tasks"))
             over.set()
             for left_behind in set(threading.enumerate()) - before:
                 left_behind.join()
@@ -216,7 +216,7 @@ class TestTheDeadline:
         del in_lambda
         with network(peer):
             answer = app(event(claims=pool.id_claims()), Context(milliseconds))
-        assert alarm.asked[0] == pytest.approx(0.001)
+        assert alarm.requested[0] == pytest.approx(0.001)
         assert answer["statusCode"] == 503
         assert answer["headers"]["Retry-After"] == "1"
 

@@ -1,6 +1,6 @@
 """The OpenAPI document is what the code says, is valid, and is shown by a page that loads nothing else.
 
-That every answer of these tests fits it is seen to in conftest.py and stand.py, by documented.py.
+That every answer of these tests fits it is seen to in conftest.py and local_server.py, by documented.py.
 """
 
 import base64
@@ -65,13 +65,13 @@ def test_who_may_call_is_told_as_it_is_checked(path: str, method: str) -> None:
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_every_example_fits_its_schema(path: str, method: str) -> None:
     operation = DOCUMENT["paths"][path][method]
-    answers = [documented.resolved(answer) for answer in operation["responses"].values()]
+    answers = [documented.resolve(answer) for answer in operation["responses"].values()]
     shown = 0
     for part in [operation.get("requestBody", {}), *answers]:
         for content in part.get("content", {}).values():
             examples = [content["example"]] if "example" in content else []
             for example in examples + [named["value"] for named in content.get("examples", {}).values()]:
-                documented.has_the_shape(content["schema"], json.dumps(example), f"the example of {method} {path}")
+                documented.assert_schema(content["schema"], json.dumps(example), f"the example of {method} {path}")
                 shown += 1
     assert shown > len(answers) - 3
 
@@ -81,9 +81,9 @@ def test_every_example_fits_its_schema(path: str, method: str) -> None:
 ])  # fmt: skip
 def test_an_answer_that_the_document_does_not_have_is_found(alice: Person, status: int, change: dict[str, object]) -> None:
     answer = alice("POST", "/tasks", {"title": "T"})
-    documented.fits("POST", "/tasks", 201, answer.headers, answer.body.decode())
-    with pytest.raises(AssertionError, match="POST /tasks answered"):
-        documented.fits("POST", "/tasks", status, answer.headers, json.dumps(answer.json | change))
+    documented.assert_documented("POST", "/tasks", 201, answer.headers, answer.body.decode())
+    with pytest.raises(AssertionError, match="POST /tasks returned"):
+        documented.assert_documented("POST", "/tasks", status, answer.headers, json.dumps(answer.json | change))
 
 
 @pytest.mark.parametrize("header", ["ETag", "Location", "X-Request-Id", "Content-Type"])
@@ -91,18 +91,18 @@ def test_a_header_that_is_missing_or_unheard_of_is_found(alice: Person, header: 
     answer = alice("POST", "/tasks", {"title": "T"})
     less = {name: value for name, value in answer.headers.items() if name != header}
     with pytest.raises((AssertionError, KeyError)):
-        documented.fits("POST", "/tasks", 201, less, answer.body.decode())
+        documented.assert_documented("POST", "/tasks", 201, less, answer.body.decode())
     with pytest.raises(AssertionError, match="retry-after"):
-        documented.fits("POST", "/tasks", 201, answer.headers | {"Retry-After": "1"}, answer.body.decode())
+        documented.assert_documented("POST", "/tasks", 201, answer.headers | {"Retry-After": "1"}, answer.body.decode())
 
 
-@pytest.mark.whole
+@pytest.mark.aggregate
 def test_every_documented_answer_was_given_by_a_test() -> None:
     of_the_gateway = {"forbidden", "too-many-requests", "internal", "unavailable"}  # which may stand in front of any route
     told = set()
     for path, method in OPERATIONS:
         for status, answer in DOCUMENT["paths"][path][method]["responses"].items():
-            content = documented.resolved(answer).get("content", {})
+            content = documented.resolve(answer).get("content", {})
             slugs = content.get("application/problem+json", {}).get("examples", {})
             names = (
                 {f"urn:problem:{slug}" for slug in slugs.keys() - of_the_gateway}

@@ -26,16 +26,16 @@ from chalicelib.sms import service as sms
 from chalicelib.sms.model import count_parts, country, is_barred
 from tests.conftest import TABLE
 from tests.support import pool
-from tests.support.people import Answer, Person
+from tests.support.people import Person, Response
 from tests.support.pool import access_claims, id_claims, machine_claims, token
 from tests.support.sdk_faults import (
     Deadline,
-    answered,
     delivered_twice,
     lost_after,
     lost_before,
     network,
     refused,
+    respond_with,
     use_fresh_client,
 )
 
@@ -71,7 +71,7 @@ def counted() -> list[int]:
     return [int(item["count"]["N"]) for item in items if item["PK"]["S"].startswith("LIMIT#")]
 
 
-def send(machine: Person, body: object, key: str = "") -> Answer:
+def send(machine: Person, body: object, key: str = "") -> Response:
     return machine("POST", "/sms", body, Idempotency_Key=key or f"key-{next(_numbers)}")
 
 
@@ -329,17 +329,17 @@ LOST = {
     "the connection is closed": ConnectionClosedError(endpoint_url="x"),
 }
 GARBLED = {
-    "a page": answered(200, b"<html>hello</html>"),
-    "nothing": answered(200, b""),
-    "half an answer": answered(200, b"<PublishResponse><PublishResult><Mess"),
-    "a blank id": answered(
+    "a page": respond_with(200, b"<html>hello</html>"),
+    "nothing": respond_with(200, b""),
+    "half an answer": respond_with(200, b"<PublishResponse><PublishResult><Mess"),
+    "a blank id": respond_with(
         200, b"<PublishResponse><PublishResult><MessageId> </MessageId></PublishResult></PublishResponse>"
     ),
-    "a page with status 400": answered(400, b"<html>x</html>"),
-    "a refusal without a code": answered(403, b"<ErrorResponse><Error><Message>x</Message></Error></ErrorResponse>"),
-    "no id": answered(200, b"<PublishResponse><PublishResult></PublishResult></PublishResponse>"),
-    "500": answered(500, b"<ErrorResponse><Error><Code>InternalError</Code></Error></ErrorResponse>"),
-    "503": answered(503, b"busy"),
+    "a page with status 400": respond_with(400, b"<html>x</html>"),
+    "a refusal without a code": respond_with(403, b"<ErrorResponse><Error><Message>x</Message></Error></ErrorResponse>"),
+    "no id": respond_with(200, b"<PublishResponse><PublishResult></PublishResult></PublishResponse>"),
+    "500": respond_with(500, b"<ErrorResponse><Error><Code>InternalError</Code></Error></ErrorResponse>"),
+    "503": respond_with(503, b"busy"),
 }
 
 
@@ -390,7 +390,7 @@ class TestWhatSnsSays:
     ) -> None:
         body = text()
         refusal = f"<ErrorResponse><Error><Code>{code}</Code><Message>{body['to']} is bad</Message></Error></ErrorResponse>"
-        with network(*[answered(status, refusal.encode())] * 6, client=sms.client) as attempts:
+        with network(*[respond_with(status, refusal.encode())] * 6, client=sms.client) as attempts:
             for _ in range(6):  # one more than a client may send in a minute
                 answer = send(machine, body, "k")
                 assert answer.problem == problem
@@ -433,7 +433,7 @@ class TestWhatSnsSays:
 class TestTheLog:
     def test_the_log_tells_what_became_of_a_text(self, machine: Person, capsys: pytest.CaptureFixture[str]) -> None:
         send(machine, text())
-        with network(answered(500, b""), client=sms.client):
+        with network(respond_with(500, b""), client=sms.client):
             send(machine, text())
         machine("GET", "/health")
         told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -484,7 +484,7 @@ class TestWhatDynamoDbSays:
     def test_what_is_given_back_twice_is_given_back_once(self, machine: Person) -> None:
         to = text()["to"]
         assert send(machine, text(to)).status == 202
-        with network(answered(400, REFUSAL), client=sms.client), network(lambda _: None, delivered_twice):
+        with network(respond_with(400, REFUSAL), client=sms.client), network(lambda _: None, delivered_twice):
             assert send(machine, text(to), "k").problem == (422, "validation")
         assert counted() == [1, 1, 1]
 
@@ -534,7 +534,7 @@ class TestWhatDynamoDbSays:
     def test_key_and_limits_are_given_back_at_once_so_that_no_half_can_be_lost(
         self, machine: Person, outbox: list[tuple[str, str]]
     ) -> None:
-        with network(answered(400, REFUSAL), client=sms.client), network() as attempts:
+        with network(respond_with(400, REFUSAL), client=sms.client), network() as attempts:
             assert send(machine, text(), "k").problem == (422, "validation")
         assert attempts == ["TransactWriteItems"] * 2
         assert outbox == []
@@ -542,7 +542,7 @@ class TestWhatDynamoDbSays:
     def test_a_refusal_stays_one_though_it_cannot_be_given_back(
         self, machine: Person, outbox: list[tuple[str, str]]
     ) -> None:
-        with network(answered(400, REFUSAL), client=sms.client), network(lambda _: None, *[lost_before] * 3):
+        with network(respond_with(400, REFUSAL), client=sms.client), network(lambda _: None, *[lost_before] * 3):
             assert send(machine, text(), "k").problem == (422, "validation")
         assert outbox == []
 

@@ -14,17 +14,17 @@ from chalicelib.dynamodb import pages, table
 from chalicelib.principals import User
 from chalicelib.tasks import items
 from tests.conftest import TABLE
-from tests.support.people import Answer, Person, path_of
+from tests.support.people import Person, Response, path_of
 from tests.support.sdk_faults import (
     Deadline,
     Fault,
-    answered,
     delivered_twice,
-    elsewhere,
+    in_another_thread,
     lost_after,
     lost_before,
     network,
     refused,
+    respond_with,
     use_fresh_client,
 )
 
@@ -41,7 +41,7 @@ def canceled(*reasons: str) -> Fault:
 
 CONFLICT = canceled("None", "TransactionConflict")
 
-OPERATIONS: dict[str, Callable[[Person, str], Answer]] = {
+OPERATIONS: dict[str, Callable[[Person, str], Response]] = {
     "create": lambda person, _: person("POST", "/tasks", {"title": "new"}),
     "create once": lambda person, _: person("POST", "/tasks", {"title": "new"}, Idempotency_Key="k"),
     "read": lambda person, path: person("GET", path),
@@ -58,20 +58,20 @@ WRITES = [name for name in OPERATIONS if "list" not in name and name not in {"re
 OUTAGES: dict[str, Fault] = {
     "requests lost": lost_before,
     "500": refused("InternalServerError", 500),
-    "503 that is a page": answered(503, b"<html>busy</html>"),
+    "503 that is a page": respond_with(503, b"<html>busy</html>"),
     "throttled": refused("ProvisionedThroughputExceededException"),
     "throttled otherwise": refused("ThrottlingException"),
     "credentials refused": refused("UnrecognizedClientException"),
     "access refused": refused("AccessDeniedException"),
     "no such table": refused("ResourceNotFoundException"),
     "not valid": refused("ValidationException"),
-    "a page with status 200": answered(200, b"<html>welcome</html>"),
-    "nothing with status 200": answered(200, b""),
-    "half an answer": answered(200, b'{"Item": {"PK"'),
-    "another's JSON": answered(200, b'{"hello": "world"}'),
-    "a list": answered(200, b"[]"),
-    "bytes that are no text": answered(200, b"\xff\xfe\x00"),
-    "a page with status 400": answered(400, b"<html>bad</html>"),
+    "a page with status 200": respond_with(200, b"<html>welcome</html>"),
+    "nothing with status 200": respond_with(200, b""),
+    "half an answer": respond_with(200, b'{"Item": {"PK"'),
+    "another's JSON": respond_with(200, b'{"hello": "world"}'),
+    "a list": respond_with(200, b"[]"),
+    "bytes that are no text": respond_with(200, b"\xff\xfe\x00"),
+    "a page with status 400": respond_with(400, b"<html>bad</html>"),
     "a transaction refused for a record that is not shown": refused(
         "TransactionCanceledException", CancellationReasons='[{"Code": "ConditionalCheckFailed"}, {"Code": "None"}]'
     ),
@@ -248,6 +248,17 @@ class TestWritesDeliveredTwice:
             assert (answer.status, answer.json["version"], answer.json["title"]) == (200, 2, "new")
             assert tasks == [answer.json]
 
+    def test_a_create_without_a_key_that_is_delivered_again_after_a_change_is_made_once_and_reported(
+        self, alice: Person
+    ) -> None:
+        def change() -> None:
+            (task,) = alice("GET", "/tasks").json["tasks"]
+            assert alice("PATCH", path_of(task), {"title": "changed"}).status == 200
+
+        with network(lambda request: delivered_twice(request, change)):
+            assert alice("POST", "/tasks", {"title": "T"}).status == 201
+        assert alice.titles() == ["changed"]
+
     def test_the_second_of_two_writes_of_a_change_is_reported_too(self, alice: Person) -> None:
         path = path_of(alice.creates(due_at="2030-01-01T00:00:00Z"))
         with network(lambda _: None, delivered_twice) as attempts:
@@ -315,7 +326,7 @@ class TestOthersInBetween:
         moves = iter(["2031-01-01T00:00:00Z", "2032-01-01T00:00:00Z"])
 
         def moved(_request: object) -> None:
-            elsewhere(lambda: alice("PATCH", path_of(task), {"due_at": next(moves)}))
+            in_another_thread(lambda: alice("PATCH", path_of(task), {"due_at": next(moves)}))
 
         with network(moved, moved):
             answer = alice("PATCH", path_of(task), {"status": "done"})

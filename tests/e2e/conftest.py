@@ -1,3 +1,3 @@
-"""What holds for all tests of whole systems."""
+"""Fixtures for all end-to-end tests."""
 
-from tests.support.no_leaks import nothing_leaks  # noqa: F401 - a fixture
+from tests.support.leaks import no_leaks  # noqa: F401 - a fixture

@@ -1,4 +1,4 @@
-"""Installing: what it does depends on the lock files alone, and when it fails it says what to do and leaves nothing half-made."""
+"""tools/install.py: installs exactly the lock files; a failure prints what to do and leaves no incomplete environment."""
 
 import hashlib
 import importlib.metadata
@@ -17,12 +17,12 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.conftest import ROOT
-from tests.support.local_server import PATIENCE, clean_environment
+from tests.support.local_server import TIMEOUT, clean_environment
 from tools import install
 from tools.deploy import packaging
 
 PIPS = {
-    "23.2.1": "7ccf472345f20d35bdc9d1841ff5f313260c2c33fe417f48c30ac46cccabf5be",  # comes with Python 3.11 and 3.12
+    "23.2.1": "7ccf472345f20d35bdc9d1841ff5f313260c2c33fe417f48c30ac46cccabf5be",  # bundled with Python 3.11 and 3.12
     "24.3.1": "3790624780082365f47549d032f3770eeb2b1e8bd1f7b2e02dace1afa361b4ed",
     "26.3": "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13",
 }
@@ -33,14 +33,14 @@ TWO = {"one": "1.0", "two": "1.0"}
 
 
 def pinned(lock: Path) -> dict[str, str]:
-    """Return the version of each package that the lock names for this Python and this machine."""
+    """Return the locked version of each package for this Python and machine."""
     lines = lock.read_text().replace("\\\n", " ").splitlines()
     pins = [Requirement(line.partition(" --hash")[0]) for line in lines if re.match(r"\S+==", line)]
     return {pin.name: str(pin.specifier).removeprefix("==") for pin in pins if not pin.marker or pin.marker.evaluate()}
 
 
 def wheel(folder: Path, name: str, version: str, needs: Iterable[str]) -> str:
-    """Write a wheel with nothing in it but its metadata, and return its hash."""
+    """Write a wheel that has only metadata, and return its hash."""
     stem = f"{re.sub('[-_.]+', '_', name)}-{version}"
     extras = sorted({extra for need in needs for extra in re.findall(r"extra == ['\"]([\w.-]+)", need)})
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
@@ -58,16 +58,16 @@ def sha256(path: Path) -> str:
 
 
 def packages(checkout: Path) -> dict[str, str]:
-    """Return what is installed beside what `python -m venv` brings."""
+    """Return the installed packages without those of `python -m venv`."""
     versions = installed(checkout / ".venv" / "bin" / "python")
     return {name: version for name, version in versions.items() if name not in {"pip", "setuptools"}}
 
 
 def index(folder: Path, *locks: str) -> Path:
-    """Make an index of a year from now, and beside it the locks with the hashes of its made-up wheels.
+    """Make a package index of fake wheels in which every package has a newer release, and lock files with their hashes.
 
-    Each locked package has the needs that it really has, and a newer version that needs what nobody has. Only the pip among
-    them is a real one, since it is used while it is installed.
+    Each locked package has its real requirements; its newer release requires a package that does not exist. Only pip is real,
+    because the installation uses it.
     """
     wheels = folder / "wheels"
     wheels.mkdir()
@@ -77,7 +77,7 @@ def index(folder: Path, *locks: str) -> Path:
     for name, version in {name: version for lock in locks for name, version in pinned(ROOT / lock).items()}.items():
         needs = importlib.metadata.requires(name) or []
         hashes[name] = sha256(pip) if name == "pip" else wheel(wheels, name, version, needs)
-        wheel(wheels, name, "9999.0", ["what-nobody-has==1.0"])
+        wheel(wheels, name, "9999.0", ["missing-package==1.0"])
     for lock in locks:
         pins = pinned(ROOT / lock).items()
         (folder / lock).write_text("".join(f"{name}=={version} --hash=sha256:{hashes[name]}\n" for name, version in pins))
@@ -85,7 +85,7 @@ def index(folder: Path, *locks: str) -> Path:
 
 
 def fetch(pip: Iterable[str], folder: Path) -> Path:
-    """Fetch a pip, given as the lines of a requirements file with its hashes, and return its wheel."""
+    """Download pip, given as lines of a requirements file with hashes, and return its wheel."""
     (folder / "pip.txt").write_text("\n".join(pip))
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "-r", "pip.txt"]
     subprocess.run(command, cwd=folder, check=True)
@@ -103,17 +103,17 @@ def installed(python: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def year(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make an index in which everything is newer than it is locked, and the locks beside it."""
-    folder = tmp_path_factory.mktemp("a year from now")
+def newer_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with an index of newer releases, and the lock files."""
+    folder = tmp_path_factory.mktemp("newer index")
     index(folder, "requirements-dev.txt", "requirements.txt")
     return folder
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """As much of a checkout as an installation needs, with a lock of two packages and an index that has them."""
-    folder = tmp_path / "a folder with blanks"
+    """Return the part of a checkout that an installation needs, with two locked packages and an index."""
+    folder = tmp_path / "a folder with spaces"
     (folder / "tools").mkdir(parents=True)
     shutil.copy(ROOT / "Makefile", folder)
     shutil.copy(ROOT / "tools" / "install.py", folder / "tools")
@@ -133,33 +133,37 @@ def start(checkout: Path, **more: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def made(checkout: Path, **more: str) -> tuple[int, list[str]]:
-    """Run `make .venv` and return its exit status and what it printed, less what make itself says of a failure."""
+def make_venv(checkout: Path, **more: str) -> tuple[int, list[str]]:
+    """Run `make .venv`; return its exit status and its output without the lines of make itself."""
     process = start(checkout, **more)
-    lines = process.communicate(timeout=PATIENCE)[0].splitlines()
+    lines = process.communicate(timeout=TIMEOUT)[0].splitlines()
     return process.returncode, [line for line in lines if not line.startswith("make: ")]
 
 
 @pytest.mark.parametrize("version", PIPS)
-def test_newer_releases_change_nothing(year: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+def test_newer_releases_do_not_change_an_installation(
+    newer_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
     pip = fetch([f"pip=={version} --hash=sha256:{PIPS[version]}"], tmp_path)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([python, pip / "pip", "install", "--quiet", "--no-index", pip], check=True, env=clean_environment())
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", (year / "wheels").as_uri())
-    install.install(python, year / "requirements-dev.txt")
-    assert installed(python) == {name.lower(): version for name, version in pinned(year / "requirements-dev.txt").items()}
+    monkeypatch.setenv("PIP_FIND_LINKS", (newer_index / "wheels").as_uri())
+    install.install(python, newer_index / "requirements-dev.txt")
+    assert installed(python) == {
+        name.lower(): version for name, version in pinned(newer_index / "requirements-dev.txt").items()
+    }
 
 
-def test_newer_releases_change_nothing_in_what_lambda_gets(
-    year: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_newer_releases_do_not_change_the_packages_for_lambda(
+    newer_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", (year / "wheels").as_uri())
+    monkeypatch.setenv("PIP_FIND_LINKS", (newer_index / "wheels").as_uri())
     (tmp_path / ".chalice").mkdir()
     shutil.copy(ROOT / ".chalice" / "config.json", tmp_path / ".chalice")
-    shutil.copy(year / "requirements.txt", tmp_path)
+    shutil.copy(newer_index / "requirements.txt", tmp_path)
     packaging._download(tmp_path, "prod", str(tmp_path / "wheels"))
     fetched = {
         path.name.split("-")[0].replace("_", "-"): path.name.split("-")[1] for path in (tmp_path / "wheels").iterdir()
@@ -167,139 +171,141 @@ def test_newer_releases_change_nothing_in_what_lambda_gets(
     assert fetched == pinned(ROOT / "requirements.txt")
 
 
-def test_make_installs_once(checkout: Path) -> None:
-    status, lines = made(checkout)
+def test_make_venv_installs_once(checkout: Path) -> None:
+    status, lines = make_venv(checkout)
     assert (status, lines[0]) == (0, "Installing the packages of requirements-dev.txt into .venv (once, about a minute) ...")
     assert packages(checkout) == TWO
-    assert made(checkout) == (0, [])
+    assert make_venv(checkout) == (0, [])
 
 
-def test_another_lock_and_another_folder_are_installed_anew(checkout: Path) -> None:
-    made(checkout)
+def test_a_changed_lock_file_and_a_moved_folder_are_installed_again(checkout: Path) -> None:
+    make_venv(checkout)
     lock = checkout / "requirements-dev.txt"
     lock.write_text(lock.read_text().splitlines()[0])
-    assert made(checkout)[1]
+    assert make_venv(checkout)[1]
     assert packages(checkout) == {"one": "1.0"}
     moved = checkout.rename(checkout.with_name("moved"))
-    assert made(moved)[1]
+    assert make_venv(moved)[1]
     assert packages(moved) == {"one": "1.0"}
 
 
-def test_two_at_once_install_once(checkout: Path) -> None:
+def test_two_concurrent_installations_install_once(checkout: Path) -> None:
     processes = [start(checkout) for _ in range(2)]
-    printed = "".join(process.communicate(timeout=PATIENCE)[0] for process in processes)
+    printed = "".join(process.communicate(timeout=TIMEOUT)[0] for process in processes)
     assert [process.returncode for process in processes] == [0, 0]
     assert printed.count("Installing the packages") == 1
     assert printed.count("Waiting for another installation into .venv ...") == 1
     assert packages(checkout) == TWO
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_one_that_is_cut_off_does_not_count_and_the_next_goes_on(checkout: Path, how: int) -> None:
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
+def test_the_next_installation_completes_an_interrupted_one(checkout: Path, signal_number: int) -> None:
     process = start(checkout)
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not (checkout / ".venv" / "bin" / "python").exists():
         assert time.monotonic() < end
         time.sleep(0.01)
-    os.killpg(process.pid, how)
-    process.communicate(timeout=PATIENCE)
+    os.killpg(process.pid, signal_number)
+    process.communicate(timeout=TIMEOUT)
     assert process.returncode != 0
     assert not (checkout / ".venv" / ".ready").exists()
-    assert made(checkout)[0] == 0
+    assert make_venv(checkout)[0] == 0
     assert packages(checkout) == TWO
 
 
-def test_another_hash_is_refused_and_the_right_one_goes_on(checkout: Path) -> None:
+def test_a_wrong_hash_is_rejected_and_the_right_one_is_installed(checkout: Path) -> None:
     (path,) = (checkout / "wheels").glob("two-*")
     right = path.read_bytes()
     wheel(checkout / "wheels", "two", "1.0", ["one"])
-    status, lines = made(checkout)
+    status, lines = make_venv(checkout)
     assert status != 0
     assert lines[-1].startswith("A package differs from the one that requirements-dev.txt pins.")
     assert lines[-1].endswith(f"Then: {MAKE}")
     assert not (checkout / ".venv" / ".ready").exists()
     path.write_bytes(right)
-    assert made(checkout)[0] == 0
+    assert make_venv(checkout)[0] == 0
 
 
-def test_without_a_network_the_last_line_says_so(checkout: Path) -> None:
-    nowhere = {"PIP_NO_INDEX": "0", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0"}
-    status, lines = made(checkout, **nowhere)
+def test_without_a_network_the_last_line_names_the_package_index(checkout: Path) -> None:
+    no_index = {"PIP_NO_INDEX": "0", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0"}
+    status, lines = make_venv(checkout, **no_index)
     assert status != 0
     assert lines[-1].startswith("The package index cannot be reached, or lacks a package of requirements-dev.txt.")
     assert not (checkout / ".venv" / ".ready").exists()
 
 
-@pytest.mark.parametrize(("said", "told"), [
+@pytest.mark.parametrize(("output", "message"), [
     ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "The disk is full."),
     ("SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]'))", "pip does not trust the certificate of the package index."),
     ("one 1.0 requires three, which is not installed.", "The lines above say why."),
 ])  # fmt: skip
-def test_what_pip_says_is_shown_and_explained(
-    checkout: Path, capfd: pytest.CaptureFixture[str], said: str, told: str
+def test_an_error_of_pip_is_printed_and_explained(
+    checkout: Path, capfd: pytest.CaptureFixture[str], output: str, message: str
 ) -> None:
     python = checkout / "python"
-    python.write_text(f'#!/bin/sh\necho "{said}"\nexit 1\n')
+    python.write_text(f'#!/bin/sh\necho "{output}"\nexit 1\n')
     python.chmod(0o755)
-    with pytest.raises(install.InstallError, match=f"^{re.escape(told)}"):
+    with pytest.raises(install.InstallError, match=f"^{re.escape(message)}"):
         install.install(python, checkout / "requirements-dev.txt")
-    assert said in capfd.readouterr().err
+    assert output in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(("is_intel_mac", "told"), [(True, "Some packages have no wheels"), (False, "The package index cannot be reached")])  # fmt: skip
-def test_a_wheel_that_does_not_exist_for_intel_macs_is_explained_there(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch, *, is_intel_mac: bool, told: str
+@pytest.mark.parametrize(("is_intel_mac", "message"), [(True, "Some packages have no wheels"), (False, "The package index cannot be reached")])  # fmt: skip
+def test_a_missing_wheel_on_an_intel_mac_is_explained(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, *, is_intel_mac: bool, message: str
 ) -> None:
     monkeypatch.setattr(install, "IS_INTEL_MAC", is_intel_mac)
     python = checkout / "python"
     python.write_text('#!/bin/sh\necho "ERROR: No matching distribution found for cryptography==50.0.2"\nexit 1\n')
     python.chmod(0o755)
-    with pytest.raises(install.InstallError, match=f"^{told}"):
+    with pytest.raises(install.InstallError, match=f"^{message}"):
         install.install(python, checkout / "requirements-dev.txt")
 
 
-def test_a_setting_of_pip_that_leads_elsewhere_does_not(checkout: Path, tmp_path: Path) -> None:
-    elsewhere = str(tmp_path / "elsewhere")
+def test_variables_of_pip_do_not_change_the_target(checkout: Path, tmp_path: Path) -> None:
+    other_target = str(tmp_path / "other_target")
     settings = dict.fromkeys(
-        ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_EDITABLE", "PIP_CONSTRAINT", "PYTHONPATH"), elsewhere
+        ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_EDITABLE", "PIP_CONSTRAINT", "PYTHONPATH"), other_target
     )
-    assert made(checkout, PIP_USER="1", **settings)[0] == 0
+    assert make_venv(checkout, PIP_USER="1", **settings)[0] == 0
     assert packages(checkout) == TWO
 
 
-def test_a_pip_conf_that_leads_elsewhere_is_found_out(checkout: Path, tmp_path: Path) -> None:
-    (tmp_path / "pip.conf").write_text(f"[install]\ntarget = {tmp_path / 'elsewhere'}\n")
-    status, lines = made(checkout, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
+def test_a_pip_conf_with_another_target_is_reported(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "pip.conf").write_text(f"[install]\ntarget = {tmp_path / 'other_target'}\n")
+    status, lines = make_venv(checkout, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
     assert status != 0
     assert lines[-1].startswith("pip installed into another folder")
     assert not (checkout / ".venv" / ".ready").exists()
 
 
-def test_a_link_is_not_emptied(checkout: Path, tmp_path: Path) -> None:
+def test_a_symbolic_link_is_not_emptied(checkout: Path, tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "file").touch()
     (checkout / ".venv").symlink_to(tmp_path / "kept")
-    status, lines = made(checkout)
+    status, lines = make_venv(checkout)
     assert status != 0
     expected = f"Remove the link, then: {MAKE}"
     assert lines == [f".venv is a symbolic link, and its target would be emptied. {expected}"]
     assert (tmp_path / "kept" / "file").exists()
 
 
-class TestAnOldPython:
-    def test_is_told_in_one_line(
-        self, checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.chdir(checkout)
-        monkeypatch.setattr("sys.version_info", (3, 9, 6))
-        monkeypatch.setattr("sys.argv", ["install.py", ".venv", "requirements-dev.txt", AGAIN])
-        assert install.main() == 1
-        line = "Python 3.11 or later is required; this is 3.9. Choose another one: make run PYTHON=python3.12\n"
-        assert capsys.readouterr().err == line
+@pytest.fixture
+def old_python(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let install.main() believe that it runs in Python 3.9, in the folder of the checkout."""
+    monkeypatch.chdir(checkout)
+    monkeypatch.setattr("sys.version_info", (3, 9, 6))
+    monkeypatch.setattr("sys.argv", ["install.py", ".venv", "requirements-dev.txt", AGAIN])
 
-    def test_may_use_what_a_newer_one_has_made(self, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        made(checkout)
-        monkeypatch.chdir(checkout)
-        monkeypatch.setattr("sys.version_info", (3, 9, 6))
-        monkeypatch.setattr("sys.argv", ["install.py", ".venv", "requirements-dev.txt", AGAIN])
-        assert install.main() == 0
+
+@pytest.mark.usefixtures("old_python")
+def test_an_old_python_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert install.main() == 1
+    line = "Python 3.11 or later is required; this is 3.9. Choose another one: make run PYTHON=python3.12\n"
+    assert capsys.readouterr().err == line
+
+
+@pytest.mark.usefixtures("old_python")
+def test_an_old_python_may_use_an_environment_that_is_ready(checkout: Path) -> None:
+    make_venv(checkout)
+    assert install.main() == 0

@@ -1,4 +1,4 @@
-"""`make package`: what a platform team is handed."""
+"""`make package`: the template, the zip and the manifest for a platform team."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from samtranslator.translator.translator import Translator
 
 from chalicelib.config import Settings
 from tests.conftest import ROOT
-from tests.support.aws import Checkout
+from tests.support.emulator import Checkout
 from tests.support.local_server import clean_environment
 from tests.unit.test_deployment import OPEN
 from tools.deploy import packaging
@@ -26,22 +26,22 @@ LINTERS = ROOT / ".venv" / "lint" / "bin"
 NAMED_SKIPS = {f"CKV_AWS_{number}" for number in (115, 116, 117, 119, 120, 158, 173)}
 
 
-class NoAws:
-    """A checkout that nobody is signed in for."""
+class NoCredentials:
+    """Stands in for an Emulator: an environment without credentials."""
 
     environment = clean_environment()
 
 
-def built(folder: Path, architecture: str = "arm64") -> Path:
-    checkout = Checkout(folder, NoAws(), "prod")  # type: ignore[arg-type]
-    checkout.change(lambda config: config | {"lambda_architecture": architecture})
-    checkout.local("package")
+def build(folder: Path, architecture: str = "arm64") -> Path:
+    checkout = Checkout(folder, NoCredentials(), "prod")  # type: ignore[arg-type]
+    checkout.change_config(lambda config: config | {"lambda_architecture": architecture})
+    checkout.tools("package")
     return checkout.folder / "dist" / "prod"
 
 
 @pytest.fixture(scope="module")
 def prod(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built(tmp_path_factory.mktemp("package"))
+    return build(tmp_path_factory.mktemp("package"))
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +51,13 @@ def template(prod: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def expanded(prod: Path, template: Any) -> Path:
-    """Return what CloudFormation makes of it: SAM's own translator does that here as there."""
+    """Return the template expanded by SAM's translator, which CloudFormation uses too."""
     path = prod.parent / "expanded.json"
-    path.write_text(json.dumps(translated(template)))
+    path.write_text(json.dumps(translate(template)))
     return path
 
 
-def translated(template: Any) -> Any:
+def translate(template: Any) -> Any:
     copy = json.loads(json.dumps(template))
     for resource in copy["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
@@ -71,7 +71,7 @@ def translated(template: Any) -> Any:
 
 def run(tool: str, *arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     if not (LINTERS / tool).exists():
-        pytest.skip(f"{tool} is not there; `make check` installs it")
+        pytest.skip(f"{tool} is missing; `make check` installs it")
     # By Python: the first line of checkov cannot name an interpreter whose path has a space.
     command = [str(LINTERS / "python"), str(LINTERS / tool), *map(str, arguments)]
     return subprocess.run(
@@ -87,7 +87,7 @@ class TestTheTemplate:
 
     def test_checkov_finds_nothing_but_the_named_skips(self, prod: Path, expanded: Path) -> None:
         for path in (prod / "template.json", expanded):
-            # From its folder: checkov puts the path into what it reads, and takes one of the right length for a secret.
+            # In its folder: checkov takes a path of the length of a secret for one.
             done = run(
                 "checkov", "-f", path.name, "--framework", "cloudformation", "--skip-download", "-o", "json", cwd=path.parent
             )
@@ -95,7 +95,7 @@ class TestTheTemplate:
             assert len(report["passed_checks"]) > 25
             skipped = {check["check_id"] for check in report["skipped_checks"]}
             failed = {(check["check_id"], check["resource"]) for check in report["failed_checks"]}
-            # Named on the API, of which SAM makes this stage without the name.
+            # The skip is on the API; SAM does not copy it to the stage.
             assert failed <= {("CKV_AWS_120", "AWS::ApiGateway::Stage.RestAPIprodStage")}
             assert skipped | {check for check, _ in failed} == NAMED_SKIPS
 
@@ -118,7 +118,7 @@ class TestTheTemplate:
         }
         assert unguarded == OPEN
 
-    def test_each_setting_reaches_the_functions(self, template: Any) -> None:
+    def test_the_functions_have_every_setting(self, template: Any) -> None:
         for function in ("APIHandler", "UserAuthorizer"):
             variables = template["Resources"][function]["Properties"]["Environment"]["Variables"]
             assert variables.keys() == {name.upper() for name in Settings.__struct_fields__}
@@ -136,46 +136,46 @@ class TestTheTemplate:
         assert set(off.values()) == {""}
         assert template["Parameters"]["Dashboard"]["Default"] == "false"
 
-    def test_only_tls_of_today_is_spoken(self, template: Any) -> None:
+    def test_only_current_tls_versions_are_accepted(self, template: Any) -> None:
         assert template["Resources"]["RestAPI"]["Properties"]["SecurityPolicy"] == "SecurityPolicy_TLS13_1_2_2021_06"
 
 
 class TestTheZip:
     def test_packaging_the_same_commit_twice_gives_the_same_bytes(self, prod: Path, tmp_path: Path) -> None:
-        again = built(tmp_path)
+        again = build(tmp_path)
         for name in ("deployment.zip", "template.json", "import.json", "MANIFEST.md"):
             assert (again / name).read_bytes() == (prod / name).read_bytes(), name
 
-    def test_the_zip_for_another_processor_differs_in_native_files_alone(self, prod: Path, tmp_path: Path) -> None:
-        there = contents(built(tmp_path, "x86_64") / "deployment.zip")
-        here = contents(prod / "deployment.zip")
-        native = {name for name in here.keys() ^ there.keys() if ".so" not in name}
+    def test_the_zip_for_another_architecture_differs_in_native_files_only(self, prod: Path, tmp_path: Path) -> None:
+        x86 = contents(build(tmp_path, "x86_64") / "deployment.zip")
+        arm = contents(prod / "deployment.zip")
+        native = {name for name in arm.keys() ^ x86.keys() if ".so" not in name}
         assert native == set()
-        changed = {name for name in here.keys() & there.keys() if here[name] != there[name]}
+        changed = {name for name in arm.keys() & x86.keys() if arm[name] != x86[name]}
         assert all(name.endswith(".so") or ".dist-info/" in name for name in changed)
-        assert any("aarch64" in name for name in here)
-        assert not any("x86_64" in name for name in here)
+        assert any("aarch64" in name for name in arm)
+        assert not any("x86_64" in name for name in arm)
 
     def test_a_wheel_for_another_processor_must_have_one_of_the_hashes_too(self, tmp_path: Path) -> None:
-        checkout = Checkout(tmp_path, NoAws(), "prod")  # type: ignore[arg-type]
-        checkout.change(lambda config: config | {"lambda_architecture": "arm64"})
+        checkout = Checkout(tmp_path, NoCredentials(), "prod")  # type: ignore[arg-type]
+        checkout.change_config(lambda config: config | {"lambda_architecture": "arm64"})
         locked = checkout.folder / "requirements.txt"
         (pin,) = re.findall("^msgspec==[0-9.]+", locked.read_text(), re.MULTILINE)
         fetch = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(tmp_path / "native"), pin]
         subprocess.run(fetch, check=True, capture_output=True)
         (wheel,) = (tmp_path / "native").iterdir()
         native = hashlib.sha256(wheel.read_bytes()).hexdigest()
-        alone = re.sub(
+        one_hash = re.sub(
             rf"^{pin}( \\\n    --hash=\S+)+", f"{pin} --hash=sha256:{native}", locked.read_text(), flags=re.MULTILINE
         )
-        assert alone != locked.read_text()
-        locked.write_text(alone)
-        done = checkout.local("package", check=False)
+        assert one_hash != locked.read_text()
+        locked.write_text(one_hash)
+        done = checkout.tools("package", check=False)
         assert "DO NOT MATCH THE HASHES" in done.stderr
         assert done.returncode != 0
         assert not (checkout.folder / "dist").exists()
 
-    def test_the_zip_holds_what_lambda_needs_and_nothing_else(self, prod: Path) -> None:
+    def test_the_zip_contains_what_lambda_needs_and_nothing_else(self, prod: Path) -> None:
         names = contents(prod / "deployment.zip").keys()
         tops = {name.partition("/")[0] for name in names if ".dist-info" not in name}
         assert tops == {
@@ -184,7 +184,7 @@ class TestTheZip:
         } | {name for name in tops if name == "requirements.txt"}  # fmt: skip
         assert not [name for name in names if "__pycache__" in name or name.startswith(("tools", "tests"))]
 
-    def test_the_manifest_tells_its_hashes_and_its_powers(self, prod: Path) -> None:
+    def test_the_manifest_contains_hashes_permissions_and_settings(self, prod: Path) -> None:
         manifest = (prod / "MANIFEST.md").read_text()
         for name in ("deployment.zip", "template.json"):
             assert hashlib.sha256((prod / name).read_bytes()).hexdigest() in manifest
@@ -198,8 +198,8 @@ def contents(path: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Return what Chalice makes of an app of one route, with its own way of keeping logs."""
+def chalice_template(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return Chalice's own template of an app with one route and log_retention_in_days."""
     out = tmp_path_factory.mktemp("plain")
     with packaging.copy_shipped("prod", log_retention_in_days=7) as copy:
         shutil.rmtree(copy / "chalicelib")
@@ -212,24 +212,24 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 class TestChalicesOwnTemplate:
-    """What is repaired here; the day one of these turns red, the repair can go."""
+    """Bugs of Chalice with a workaround in tools/deploy: when a test fails, its workaround can be removed."""
 
-    def test_the_log_group_still_names_a_resource_that_is_not_there(self, plain: Any) -> None:
-        named = json.dumps(plain["Resources"]["ApiHandlerLogGroup"]["Properties"]["LogGroupName"])
-        assert "${ApiHandler}" in named, (
-            "aws/chalice#2079 is mended: log_retention_in_days could take the place of our log groups"
+    def test_chalices_log_group_still_names_a_missing_resource(self, chalice_template: Any) -> None:
+        named = json.dumps(chalice_template["Resources"]["ApiHandlerLogGroup"]["Properties"]["LogGroupName"])
+        assert "${ApiHandler}" in named, "aws/chalice#2079 is fixed: log_retention_in_days can replace our log groups"
+        assert "ApiHandler" not in chalice_template["Resources"]
+
+    def test_sam_still_adds_a_second_stage(self, chalice_template: Any) -> None:
+        del chalice_template["Resources"]["ApiHandlerLogGroup"]
+        assert deployment_stages(translate(chalice_template)) == ["Stage"], (
+            "aws/chalice#1655 is fixed: OpenApiVersion can be removed"
         )
-        assert "ApiHandler" not in plain["Resources"]
-
-    def test_sam_still_adds_a_second_stage(self, plain: Any) -> None:
-        del plain["Resources"]["ApiHandlerLogGroup"]
-        assert made_by_its_deployment(translated(plain)) == ["Stage"], "aws/chalice#1655 is mended: OpenApiVersion can go"
 
     def test_our_template_adds_no_second_stage(self, expanded: Path) -> None:
-        assert made_by_its_deployment(json.loads(expanded.read_text())) == [None]
+        assert deployment_stages(json.loads(expanded.read_text())) == [None]
 
 
-def made_by_its_deployment(template: Any) -> list[str | None]:
-    """Return the stage that each deployment makes besides the one that is asked for."""
+def deployment_stages(template: Any) -> list[str | None]:
+    """Return the additional stage of each deployment."""
     resources = template["Resources"].values()
     return [one["Properties"].get("StageName") for one in resources if one["Type"] == "AWS::ApiGateway::Deployment"]

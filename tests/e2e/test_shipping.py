@@ -1,6 +1,5 @@
-"""What ends up in the zip of the functions, on every way there, whatever lies about in the checkout."""
+"""The zip of the functions has the same contents from every command, whatever else is in the checkout."""
 
-import os
 import stat
 import subprocess
 import sys
@@ -9,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.local_server import clean_environment, copied
+from tests.support.local_server import clean_environment, copy_checkout
 
 CHALICE = str(Path(sys.executable).with_name("chalice"))
-NOWHERE = {"AWS_EC2_METADATA_DISABLED": "true"}  # else boto3 asks the network for credentials
-LITTER = (
+NO_METADATA = {"AWS_EC2_METADATA_DISABLED": "true"}  # otherwise boto3 looks for credentials on the network
+UNSHIPPED = (
     "chalicelib/.env",
     "chalicelib/.DS_Store",
     "chalicelib/x.pyc",
@@ -24,18 +23,19 @@ LITTER = (
 NOTES = "chalicelib/notes.txt"
 MAKE, TERRAFORM = ("tools", "package", "prod"), ("tools", "package-terraform", "prod")
 BARE, BARE_TERRAFORM = ("chalice", "bare"), ("chalice", "bare", "--pkg-format", "terraform")
-WRITTEN = {MAKE: "dist/prod", TERRAFORM: "dist/prod-terraform", BARE: "bare", BARE_TERRAFORM: "bare"}
+OUTPUT = {MAKE: "dist/prod", TERRAFORM: "dist/prod-terraform", BARE: "bare", BARE_TERRAFORM: "bare"}
 
 
-def built(checkout: Path, way: tuple[str, ...], umask: int = 0o022, **environment: str) -> Path:
-    """Build the zip by `make package` or by Chalice's own command, as somebody with that umask, and return it."""
-    command = [sys.executable, "-m", *way] if way[0] == "tools" else [CHALICE, "package", "--stage", "prod", *way[1:]]
+def build(checkout: Path, command: tuple[str, ...], umask: int = 0o022, **environment: str) -> Path:
+    """Build the zip with a command and this umask, and return its path."""
+    is_ours = command[0] == "tools"
+    arguments = [sys.executable, "-m", *command] if is_ours else [CHALICE, "package", "--stage", "prod", *command[1:]]
     done = subprocess.run(
-        command, cwd=checkout, env=clean_environment(**NOWHERE, **environment), umask=umask, check=False, capture_output=True, text=True,
+        arguments, cwd=checkout, env=clean_environment(**NO_METADATA, **environment), umask=umask, check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     (checkout / "output.txt").write_text(done.stdout + done.stderr)
-    return checkout / WRITTEN[way] / "deployment.zip"
+    return checkout / OUTPUT[command] / "deployment.zip"
 
 
 def names(path: Path) -> set[str]:
@@ -44,22 +44,22 @@ def names(path: Path) -> set[str]:
 
 
 def with_git(checkout: Path) -> Path:
-    """Make a repository of a checkout in which all is committed that is there."""
-    nobody = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org"]
-    for command in (["init", "--quiet"], ["add", "--all"], [*nobody, "commit", "--quiet", "--message", "all"]):
+    """Make a checkout a git repository with everything committed."""
+    author = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    for command in (["init", "--quiet"], ["add", "--all"], [*author, "commit", "--quiet", "--message", "all"]):
         subprocess.run(["git", *command], cwd=checkout, check=True)
     return checkout
 
 
-def littered(checkout: Path) -> Path:
-    for name in LITTER:
+def with_unshipped_files(checkout: Path) -> Path:
+    for name in UNSHIPPED:
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout / name).write_text("SECRET=1\n")
     return checkout
 
 
-def permitted(checkout: Path, mode: int) -> Path:
-    """Give all files of a checkout these permissions, and return it."""
+def with_mode(checkout: Path, mode: int) -> Path:
+    """Set the permissions of all files in a checkout, and return it."""
     for path in checkout.rglob("*"):
         if path.is_file():
             path.chmod(mode)
@@ -68,39 +68,39 @@ def permitted(checkout: Path, mode: int) -> Path:
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built(copied(tmp_path_factory.mktemp("clean") / "checkout"), MAKE)
+    return build(copy_checkout(tmp_path_factory.mktemp("clean") / "checkout"), MAKE)
 
 
-class TestModes:
-    def test_lambda_can_read_all_and_run_what_is_executable(self, clean: Path) -> None:
+class TestPermissions:
+    def test_lambda_can_read_every_file_and_run_executables(self, clean: Path) -> None:
         with zipfile.ZipFile(clean) as archive:
             for entry in archive.infolist():
                 executable = archive.read(entry).startswith((b"\x7fELF", b"#!"))
                 wanted = stat.S_IFREG | (0o755 if executable else 0o644)
                 assert entry.external_attr >> 16 == wanted, entry.filename
 
-    @pytest.mark.parametrize(("umask", "way", "mode"), [
+    @pytest.mark.parametrize(("umask", "command", "mode"), [
         (0o077, MAKE, 0o600), (0o002, MAKE, 0o664), (0o077, BARE, 0o600), (0o022, BARE, 0o777), (0o077, TERRAFORM, 0o600), (0o077, BARE_TERRAFORM, 0o600),
     ], ids=lambda value: oct(value) if isinstance(value, int) else " ".join(value))  # fmt: skip
-    def test_umask_and_permissions_of_the_checkout_make_no_difference(
-        self, clean: Path, tmp_path: Path, umask: int, way: tuple[str, ...], mode: int
+    def test_umask_and_permissions_of_the_checkout_do_not_change_the_zip(
+        self, clean: Path, tmp_path: Path, umask: int, command: tuple[str, ...], mode: int
     ) -> None:
-        checkout = permitted(copied(tmp_path / "checkout"), mode)
-        assert built(checkout, way, umask).read_bytes() == clean.read_bytes()
+        checkout = with_mode(copy_checkout(tmp_path / "checkout"), mode)
+        assert build(checkout, command, umask).read_bytes() == clean.read_bytes()
 
 
 class TestContents:
-    @pytest.mark.parametrize("way", [MAKE, BARE, TERRAFORM], ids=" ".join)
+    @pytest.mark.parametrize("command", [MAKE, BARE, TERRAFORM], ids=" ".join)
     @pytest.mark.parametrize("tracked", [True, False], ids=["git", "no git"])
-    def test_what_lies_about_is_left_out_and_named(
-        self, clean: Path, tmp_path: Path, way: tuple[str, ...], *, tracked: bool
+    def test_hidden_and_untracked_files_are_left_out_and_named(
+        self, clean: Path, tmp_path: Path, command: tuple[str, ...], *, tracked: bool
     ) -> None:
-        checkout = copied(tmp_path / "checkout")
-        littered(with_git(checkout) if tracked else checkout)
+        checkout = copy_checkout(tmp_path / "checkout")
+        with_unshipped_files(with_git(checkout) if tracked else checkout)
         if tracked:
             (checkout / NOTES).write_text("mine\n")
-        assert built(checkout, way).read_bytes() == clean.read_bytes()
-        told = (checkout / "output.txt").read_text()
+        assert build(checkout, command).read_bytes() == clean.read_bytes()
+        output = (checkout / "output.txt").read_text()
         left_out = [
             "chalicelib/.DS_Store",
             "chalicelib/.env",
@@ -109,46 +109,47 @@ class TestContents:
             "chalicelib/x.pyc",
             "vendor",
         ]
-        assert told.count(f"Left out of the zip, hidden or not tracked by git: {', '.join(left_out)}\n") == 1
+        assert output.count(f"Left out of the zip, hidden or not tracked by git: {', '.join(left_out)}\n") == 1
 
-    def test_a_file_that_is_committed_is_shipped_wherever_it_lies(self, clean: Path, tmp_path: Path) -> None:
-        checkout = copied(tmp_path / "checkout")
+    def test_a_committed_file_in_chalicelib_or_vendor_is_shipped(self, clean: Path, tmp_path: Path) -> None:
+        checkout = copy_checkout(tmp_path / "checkout")
         for name in (NOTES, "vendor/package/module.py"):
             (checkout / name).parent.mkdir(parents=True, exist_ok=True)
             (checkout / name).write_text("1\n")
         more = {NOTES, "package/module.py"}
-        assert names(built(with_git(checkout), BARE)) == names(clean) | more
-        assert names(built(checkout, MAKE)) == names(clean) | more
+        assert names(build(with_git(checkout), BARE)) == names(clean) | more
+        assert names(build(checkout, MAKE)) == names(clean) | more
 
-    def test_a_zip_of_the_same_contents_and_other_names_is_not_taken_up(self, tmp_path: Path) -> None:
-        checkout = copied(tmp_path / "checkout")
-        assert NOTES not in names(built(checkout, BARE))
+    def test_an_added_empty_file_is_shipped_although_no_contents_change(self, tmp_path: Path) -> None:
+        checkout = copy_checkout(tmp_path / "checkout")
+        assert NOTES not in names(build(checkout, BARE))
         (checkout / NOTES).write_text("")
-        assert NOTES in names(built(checkout, BARE))
+        assert NOTES in names(build(checkout, BARE))
 
     @pytest.mark.parametrize("command", [[sys.executable, "-m", *MAKE], [CHALICE, "package", "--stage", "prod", "dist/prod"]], ids=["make", "chalice"])  # fmt: skip
-    def test_a_module_that_the_app_imports_and_nobody_has_added_is_named(self, tmp_path: Path, command: list[str]) -> None:
-        checkout = with_git(copied(tmp_path / "checkout"))
-        (checkout / "chalicelib" / "novelty.py").write_text("")
+    def test_an_imported_module_that_is_not_tracked_by_git_is_named(self, tmp_path: Path, command: list[str]) -> None:
+        checkout = with_git(copy_checkout(tmp_path / "checkout"))
+        (checkout / "chalicelib" / "untracked.py").write_text("")
         with (checkout / "app.py").open("a") as app:
-            app.write("import chalicelib.novelty\n")
-        environment = clean_environment(**NOWHERE)
+            app.write("import chalicelib.untracked\n")
+        environment = clean_environment(**NO_METADATA)
         done = subprocess.run(command, cwd=checkout, env=environment, check=False, capture_output=True, text=True)
-        expected = "The app imports files that are left out and would not start on AWS. Run: git add chalicelib/novelty.py\n"
+        expected = (
+            "The app imports files that are left out and would not start on AWS. Run: git add chalicelib/untracked.py\n"
+        )
         assert (done.returncode, done.stderr.splitlines(keepends=True)[-1]) == (1, expected)
         assert not (checkout / "dist").exists()
 
-    def test_a_repository_that_git_does_not_read_is_named(self, tmp_path: Path) -> None:
-        checkout = copied(tmp_path / "checkout")
+    def test_a_broken_git_repository_is_reported(self, tmp_path: Path) -> None:
+        checkout = copy_checkout(tmp_path / "checkout")
         (checkout / ".git").write_text("gitdir: nowhere\n")
         command = [sys.executable, "-m", *MAKE]
         done = subprocess.run(command, cwd=checkout, env=clean_environment(), check=False, capture_output=True, text=True)
         assert done.returncode == 1
         assert done.stderr.startswith("git cannot list the files to ship: fatal:")
 
-    def test_a_repository_above_the_project_that_git_does_not_read_is_named(self, tmp_path: Path) -> None:
-        """As one of another user, in a container for instance."""
-        checkout = copied(tmp_path / "several" / "checkout")
+    def test_a_repository_of_another_user_above_the_project_is_reported(self, tmp_path: Path) -> None:
+        checkout = copy_checkout(tmp_path / "several" / "checkout")
         with_git(checkout.parent)
         command, environment = [sys.executable, "-m", *MAKE], clean_environment(GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
         done = subprocess.run(command, cwd=checkout, env=environment, check=False, capture_output=True, text=True)
@@ -156,34 +157,33 @@ class TestContents:
         assert done.stderr.startswith("git cannot list the files to ship: fatal: detected dubious ownership")
 
 
-class TestMachines:
-    @pytest.mark.parametrize("way", [MAKE, BARE], ids=" ".join)
-    def test_no_wheel_of_the_machine_that_packages_is_asked_for(
-        self, clean: Path, tmp_path: Path, way: tuple[str, ...]
-    ) -> None:
-        """Lock the wheels of Lambda's processor alone: pip refuses all others by their hashes."""
-        checkout = copied(tmp_path / "checkout")
+class TestEnvironment:
+    @pytest.mark.parametrize("command", [MAKE, BARE], ids=" ".join)
+    def test_packaging_needs_no_wheel_of_this_machine(self, clean: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+        """Lock only the wheels of Lambda's architecture, so that pip rejects all others by their hashes."""
+        checkout = copy_checkout(tmp_path / "checkout")
         lock = checkout / "requirements.txt"
         wheels = tmp_path / "wheels"
         platform = ["--platform", "manylinux2014_aarch64", "--only-binary=:all:"]
         fetch = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *platform, "--dest", str(wheels)]
         subprocess.run([*fetch, "--requirement", str(lock)], check=True, capture_output=True)
         hashed = [sys.executable, "-m", "pip", "hash", *map(str, wheels.iterdir())]
-        told = subprocess.run(hashed, check=True, capture_output=True, text=True).stdout
-        alone = {line.removeprefix("--hash=") for line in told.splitlines() if line.startswith("--hash=")}
+        output = subprocess.run(hashed, check=True, capture_output=True, text=True).stdout
+        hashes = {line.removeprefix("--hash=") for line in output.splitlines() if line.startswith("--hash=")}
         lines = lock.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if "--hash=" not in line or line.strip(" \\\n").removeprefix("--hash=") in alone]
+        kept = [line for line in lines if "--hash=" not in line or line.strip(" \\\n").removeprefix("--hash=") in hashes]
         lock.write_text("".join(kept).replace(" \\\n    #", "\n    #"))
         assert len(kept) < len(lines)
-        assert built(checkout, way).read_bytes() == clean.read_bytes()
+        assert build(checkout, command).read_bytes() == clean.read_bytes()
 
-    @pytest.mark.parametrize("way", [MAKE, BARE, TERRAFORM], ids=" ".join)
-    def test_packaging_asks_no_profile_of_aws(self, clean: Path, tmp_path: Path, way: tuple[str, ...]) -> None:
-        assert built(copied(tmp_path / "checkout"), way, AWS_PROFILE="nosuch").read_bytes() == clean.read_bytes()
-        assert os.environ.get("AWS_PROFILE") is None
+    @pytest.mark.parametrize("command", [MAKE, BARE, TERRAFORM], ids=" ".join)
+    def test_packaging_does_not_use_aws_profile(self, clean: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+        assert build(copy_checkout(tmp_path / "checkout"), command, AWS_PROFILE="nosuch").read_bytes() == clean.read_bytes()
 
-    @pytest.mark.parametrize("way", [MAKE, BARE], ids=" ".join)
-    def test_packaging_reads_no_settings_of_aws(self, clean: Path, tmp_path: Path, way: tuple[str, ...]) -> None:
+    @pytest.mark.parametrize("command", [MAKE, BARE], ids=" ".join)
+    def test_packaging_does_not_read_the_aws_config_file(
+        self, clean: Path, tmp_path: Path, command: tuple[str, ...]
+    ) -> None:
         (tmp_path / ".aws").mkdir()
         (tmp_path / ".aws" / "config").write_text("not [an ini file")
-        assert built(copied(tmp_path / "checkout"), way, HOME=str(tmp_path)).read_bytes() == clean.read_bytes()
+        assert build(copy_checkout(tmp_path / "checkout"), command, HOME=str(tmp_path)).read_bytes() == clean.read_bytes()

@@ -1,4 +1,4 @@
-"""`make package-terraform`: what Terraform makes of it, and that it is what CloudFormation makes of the template."""
+"""`make package-terraform`: Terraform applies the module, and its resources equal those of the CloudFormation template."""
 
 import json
 import re
@@ -9,48 +9,47 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.support import aws as e2e
-from tests.support.aws import Checkout
-from tests.support.compare import ALL, TYPES, differing, in_terraform, resolved
+from tests.support.compare import PARAMETERS, TYPES, differences, resolve, to_terraform
+from tests.support.emulator import Checkout, run_emulator
 from tests.support.local_server import clean_environment
-from tests.support.terraform import Module, plugins
+from tests.support.terraform import Module, plugin_folder
 from tools.deploy import gateway_responses, stack, template
 from tools.deploy.terraform import snake
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    plugins()  # without which nothing needs to be packaged
+    plugin_folder()  # skips the test early without Terraform
     folder = tmp_path_factory.mktemp("terraform")
-    with e2e.running(folder) as aws:
-        checkout = Checkout(folder, aws, "prod")
-        checkout.local("package-terraform")
+    with run_emulator(folder) as emulator:
+        checkout = Checkout(folder, emulator, "prod")
+        checkout.tools("package-terraform")
         yield checkout
 
 
 @pytest.fixture(scope="module")
 def module(checkout: Checkout) -> Module:
-    """Return a stage with all that may be chosen."""
-    anything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-    checkout.aws.client("iam").create_policy(PolicyName="boundary", PolicyDocument=json.dumps(anything))
-    module = Module(checkout.folder / "dist" / "prod-terraform", checkout.aws)
-    module.choose(**{snake(name): {"true": True}.get(value, value) for name, value in ALL.items()})
+    """Return the applied module of a stage with all optional features."""
+    allow_all = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    checkout.emulator.client("iam").create_policy(PolicyName="boundary", PolicyDocument=json.dumps(allow_all))
+    module = Module(checkout.folder / "dist" / "prod-terraform", checkout.emulator)
+    module.set_variables(**{snake(name): {"true": True}.get(value, value) for name, value in PARAMETERS.items()})
     module.apply()
     return module
 
 
 @pytest.fixture(scope="module")
 def resources(module: Module) -> list[dict[str, Any]]:
-    return module.shown()
+    return module.resources()
 
 
 def test_the_module_is_formatted_and_valid(module: Module) -> None:
     module("fmt", "-check", "-diff", str(ROOT / ".chalice" / "terraform"))
-    told = json.loads(module("validate", "-json"))
-    assert (told["valid"], told["warning_count"], told["diagnostics"]) == (True, 0, [])
+    report = json.loads(module("validate", "-json"))
+    assert (report["valid"], report["warning_count"], report["diagnostics"]) == (True, 0, [])
 
 
-def test_the_module_fits_into_the_configuration_that_its_readme_shows(checkout: Checkout, module: Module) -> None:
+def test_the_configuration_in_the_readme_of_the_module_is_valid(checkout: Checkout, module: Module) -> None:
     (example,) = re.findall("```hcl\n(.*?)```", (module.folder / "README.md").read_text(), re.DOTALL)
     (checkout.folder / "dist" / "main.tf").write_text(example)
     assert "Success!" in Module(checkout.folder / "dist")("validate")
@@ -59,25 +58,34 @@ def test_the_module_fits_into_the_configuration_that_its_readme_shows(checkout: 
 def test_checkov_finds_nothing_in_the_module() -> None:
     linters = ROOT / ".venv" / "lint" / "bin"
     if not (linters / "checkov").exists():
-        pytest.skip("checkov is not there; `make check` installs it")
-    options = ["--skip-download", "--quiet", "--compact", "-d", str(ROOT / ".chalice" / "terraform")]
-    command = [str(linters / "python"), str(linters / "checkov"), *options]
+        pytest.skip("checkov is missing; `make check` installs it")
+    command = [
+        str(linters / "python"),
+        str(linters / "checkov"),
+        "--skip-download",
+        "--quiet",
+        "--compact",
+        "-d",
+        str(ROOT / ".chalice" / "terraform"),
+    ]
     done = subprocess.run(command, capture_output=True, check=False, env=clean_environment(), text=True, timeout=1200)
     assert done.returncode == 0, done.stdout
     assert "Failed checks: 0" in done.stdout
 
 
 def test_a_plan_after_an_apply_is_empty(checkout: Checkout, module: Module) -> None:
-    assert [api["id"] for api in checkout.aws.client("apigateway").get_rest_apis()["items"]] == [module.deployed().api_id]
-    assert module.is_clean()
+    assert [api["id"] for api in checkout.emulator.client("apigateway").get_rest_apis()["items"]] == [
+        module.deployed().api_id
+    ]
+    assert module.is_unchanged()
 
 
-def test_a_module_written_again_from_the_same_commit_changes_nothing(checkout: Checkout, module: Module) -> None:
-    checkout.local("package-terraform")
-    assert module.is_clean()
+def test_packaging_the_module_again_changes_nothing(checkout: Checkout, module: Module) -> None:
+    checkout.tools("package-terraform")
+    assert module.is_unchanged()
 
 
-def test_every_output_of_the_template_is_one_and_the_secret_is_not_shown(module: Module) -> None:
+def test_the_module_has_every_output_of_the_template_and_hides_the_secret(module: Module) -> None:
     outputs = module.outputs()
     written = (module.folder / "outputs.tf").read_text()
     for name, output in template.merge("prod")["Outputs"].items():
@@ -88,7 +96,7 @@ def test_every_output_of_the_template_is_one_and_the_secret_is_not_shown(module:
     assert written.count("output ") == written.count("description ") == len(outputs)
 
 
-def test_wrong_variables_are_refused_before_anything_is_done(module: Module) -> None:
+def test_invalid_variables_are_rejected_by_the_plan(module: Module) -> None:
     wrong = {
         "domain_prefix": "-tasks",
         "log_retention_in_days": 8,
@@ -96,8 +104,8 @@ def test_wrong_variables_are_refused_before_anything_is_done(module: Module) -> 
         "reserved_concurrency": "many",
         "web_origin": "*",
     }
-    told = module("plan", "-input=false", *(f"-var={name}={value}" for name, value in wrong.items()), status=1)
-    assert told.count("It has to be") == len(wrong)
+    output = module("plan", "-input=false", *(f"-var={name}={value}" for name, value in wrong.items()), status=1)
+    assert output.count("It has to be") == len(wrong)
 
 
 class TestTheApi:
@@ -105,16 +113,16 @@ class TestTheApi:
         functions = of_type(resources, "aws_lambda_function")
         assert {function["function_name"] for function in functions} == {"task-api-prod", "task-api-prod-user_authorizer"}
         for function in functions:
-            assert function["kms_key_arn"] == ALL["KmsKeyArn"]
-            assert function["reserved_concurrent_executions"] == int(ALL["ReservedConcurrency"])
+            assert function["kms_key_arn"] == PARAMETERS["KmsKeyArn"]
+            assert function["reserved_concurrent_executions"] == int(PARAMETERS["ReservedConcurrency"])
             variables = function["environment"][0]["variables"]
             assert variables["TABLE_NAME"] == "task-api-prod"
             assert [variables["MACHINE_CLIENT_IDS"], variables["WEB_CLIENT_ID"]] == sorted_ids(resources)
         assert {role["permissions_boundary"] for role in of_type(resources, "aws_iam_role")} == {
-            ALL["PermissionsBoundaryArn"]
+            PARAMETERS["PermissionsBoundaryArn"]
         }
 
-    def test_the_definition_of_the_api_names_this_pool_this_client_and_every_refusal(
+    def test_the_definition_of_the_api_has_the_pool_the_client_and_every_gateway_response(
         self, resources: list[dict[str, Any]]
     ) -> None:
         (api,) = of_type(resources, "aws_api_gateway_rest_api")
@@ -131,38 +139,38 @@ class TestTheApi:
         assert definition["x-amazon-apigateway-gateway-responses"] == gateway_responses.responses(origin)
         assert definition["x-amazon-apigateway-security-policy"] == template.TLS
         for path in definition["paths"].values():
-            answer = path["options"]["x-amazon-apigateway-integration"]["responses"]["default"]["responseParameters"]
-            assert answer["method.response.header.Access-Control-Allow-Origin"] == f"'{origin}'"
+            response = path["options"]["x-amazon-apigateway-integration"]["responses"]["default"]["responseParameters"]
+            assert response["method.response.header.Access-Control-Allow-Origin"] == f"'{origin}'"
 
-    def test_another_origin_is_deployed_with_one_apply(self, module: Module) -> None:
-        module.choose(web_origin="https://other.example.com")
+    def test_one_apply_deploys_another_origin(self, module: Module) -> None:
+        module.set_variables(web_origin="https://other.example.com")
         module.apply()
         api = module.deployed()
         for method, path in (("GET", "/health"), ("OPTIONS", "/tasks"), ("GET", "/nowhere")):
             assert api(method, path).headers["Access-Control-Allow-Origin"] == "https://other.example.com"
-        assert module.is_clean()
+        assert module.is_unchanged()
 
 
-KEPT = stack.read_template()["Resources"]
+RESOURCES = stack.read_template()["Resources"]
 
 
-class TestWhatIsKept:
-    @pytest.mark.parametrize("name", KEPT)
+class TestResources:
+    @pytest.mark.parametrize("name", RESOURCES)
     def test_a_resource_has_the_properties_that_the_template_gives_it(
         self, resources: list[dict[str, Any]], name: str
     ) -> None:
-        wanted = in_terraform(KEPT[name]["Type"], resolved(KEPT[name]["Properties"]))
-        differences = [differing(wanted, there) for there in of_type(resources, TYPES[KEPT[name]["Type"]])]
-        assert min(differences, key=len) == []
+        wanted = to_terraform(RESOURCES[name]["Type"], resolve(RESOURCES[name]["Properties"]))
+        found = [differences(wanted, resource) for resource in of_type(resources, TYPES[RESOURCES[name]["Type"]])]
+        assert min(found, key=len) == []
 
-    def test_no_resource_is_there_that_the_template_does_not_have(self, resources: list[dict[str, Any]]) -> None:
+    def test_the_module_has_no_resource_that_the_template_lacks(self, resources: list[dict[str, Any]]) -> None:
         for kind, ours in TYPES.items():
-            wanted = [resource for resource in KEPT.values() if resource["Type"] == kind]
+            wanted = [resource for resource in RESOURCES.values() if resource["Type"] == kind]
             assert len(of_type(resources, ours)) == len(wanted), kind
 
-    def test_a_stage_that_chooses_nothing_pays_for_nothing(self, module: Module) -> None:
-        nothing = ("alarm_topic_arn=", "dashboard=false", "gateway_logs_role=false", "kms_key_arn=", "reserved_concurrency=")
-        plan = module("plan", "-input=false", "-refresh=false", "-out=plan", *(f"-var={choice}" for choice in nothing))
+    def test_a_stage_without_options_has_no_resource_that_costs_money_at_rest(self, module: Module) -> None:
+        off = ("alarm_topic_arn=", "dashboard=false", "gateway_logs_role=false", "kms_key_arn=", "reserved_concurrency=")
+        plan = module("plan", "-input=false", "-refresh=false", "-out=plan", *(f"-var={choice}" for choice in off))
         assert plan.count("will be destroyed") == 7 + 1 + 3  # alarms, dashboard, role
         planned = json.loads(module("show", "-json", "plan"))["planned_values"]["root_module"]["resources"]
         assert {function["reserved_concurrent_executions"] for function in of_type(planned, "aws_lambda_function")} == {-1}
@@ -170,17 +178,17 @@ class TestWhatIsKept:
         assert table["server_side_encryption"][0]["enabled"] is False
 
 
-def test_a_protected_table_stays_until_its_protection_is_off(checkout: Checkout, module: Module) -> None:
+def test_destroy_fails_until_deletion_protection_is_off(checkout: Checkout, module: Module) -> None:
     assert "deletion protection" in module("destroy", "-auto-approve", status=1).lower()
-    assert checkout.aws.client("dynamodb").list_tables()["TableNames"] == ["task-api-prod"]
-    module.choose(deletion_protection=False)
+    assert checkout.emulator.client("dynamodb").list_tables()["TableNames"] == ["task-api-prod"]
+    module.set_variables(deletion_protection=False)
     module.apply("-target=aws_dynamodb_table.tasks", "-target=aws_cognito_user_pool.users")
     module("destroy", "-auto-approve")
-    assert checkout.aws.client("dynamodb").list_tables()["TableNames"] == []
-    assert checkout.aws.client("cognito-idp").list_user_pools(MaxResults=9)["UserPools"] == []
-    assert checkout.aws.client("apigateway").get_rest_apis()["items"] == []
-    assert checkout.aws.client("lambda").list_functions()["Functions"] == []
-    assert checkout.aws.client("logs").describe_log_groups()["logGroups"] == []
+    assert checkout.emulator.client("dynamodb").list_tables()["TableNames"] == []
+    assert checkout.emulator.client("cognito-idp").list_user_pools(MaxResults=9)["UserPools"] == []
+    assert checkout.emulator.client("apigateway").get_rest_apis()["items"] == []
+    assert checkout.emulator.client("lambda").list_functions()["Functions"] == []
+    assert checkout.emulator.client("logs").describe_log_groups()["logGroups"] == []
 
 
 def of_type(resources: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -188,6 +196,6 @@ def of_type(resources: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 
 def sorted_ids(resources: list[dict[str, Any]]) -> list[str]:
-    """Return the ids of the clients: the machine, the web."""
+    """Return the ids of the clients, machine first."""
     clients = sorted(of_type(resources, "aws_cognito_user_pool_client"), key=lambda client: str(client["name"]))
     return [client["id"] for client in clients]

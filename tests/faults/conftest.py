@@ -1,37 +1,36 @@
-"""One emulator of AWS for all tests of a process, with a ground on it for each way of using it."""
+"""One emulator for all tests of a process, with several testbeds."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support import aws
-from tests.support.aws import Aws
-from tests.support.no_leaks import nothing_leaks  # noqa: F401 - a fixture
+from tests.support.emulator import Emulator, run_emulator
+from tests.support.leaks import no_leaks  # noqa: F401 - a fixture
 from tests.support.sms_clients import STAGE
-from tests.support.testbed import Ground, shared
+from tests.support.testbed import Testbed, run_testbed
 
 
 @pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    with aws.running(tmp_path_factory.mktemp("emulator")) as emulator:
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with run_emulator(tmp_path_factory.mktemp("emulator")) as emulator:
         yield emulator
 
 
 @pytest.fixture(scope="session")
-def ground(emulator: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    with shared(emulator, tmp_path_factory.mktemp("ground"), "task-api-ground") as ground:
-        yield ground
+def testbed(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    with run_testbed(emulator, tmp_path_factory.mktemp("testbed"), "task-api-testbed") as testbed:
+        yield testbed
 
 
 @pytest.fixture(scope="module")
-def ground_alone(emulator: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    """Give a ground whose table no other file writes to: the board shows the tasks of all."""
-    with shared(emulator, tmp_path_factory.mktemp("alone"), "task-api-alone") as ground:
-        yield ground
+def own_testbed(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    """Return a testbed whose table no other file writes to: the board lists the tasks of all users."""
+    with run_testbed(emulator, tmp_path_factory.mktemp("own"), "task-api-own") as testbed:
+        yield testbed
 
 
 @pytest.fixture(scope="session")
-def tight(emulator: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    """Give a ground where the limits of texts are soon reached."""
-    with shared(emulator, tmp_path_factory.mktemp("tight"), "task-api-tight", **STAGE) as ground:
-        yield ground
+def limited_testbed(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    """Return a testbed with low SMS limits."""
+    with run_testbed(emulator, tmp_path_factory.mktemp("limited"), "task-api-limited", **STAGE) as testbed:
+        yield testbed

@@ -1,4 +1,4 @@
-"""The timer of the deadline, started by a test: a verdict does not depend on how long a busy machine takes before that."""
+"""A fake for the deadline's timer that a test starts itself, so that a slow machine does not change the result."""
 
 import signal
 import sys
@@ -9,39 +9,39 @@ from chalicelib.deadline import DeadlineReached
 
 
 class Alarm:
-    """Stands for signal.setitimer: the timer does not run before start(), and `asked` is the time that it then takes."""
+    """Replaces signal.setitimer: the timer runs from start() on, for the `requested` seconds and interval."""
 
     def __init__(self) -> None:
-        self.asked = (0.0, 0.0)
+        self.requested = (0.0, 0.0)
         self._setitimer = signal.setitimer
 
     def set(self, which: int, seconds: float, interval: float = 0.0) -> tuple[float, float]:
-        """Remember the time and stop the timer; a time that setitimer refuses is refused here too."""
+        """Store the time and stop the timer; raise for a time that setitimer rejects."""
         if seconds:
-            self.asked = (seconds, interval)
+            self.requested = (seconds, interval)
         return self._setitimer(which, min(seconds, 0))
 
     def start(self) -> None:
-        """Start the timer with what was asked for; may be called in any thread."""
-        self._setitimer(signal.ITIMER_REAL, *self.asked)
+        """Start the timer with the stored time; may be called in any thread."""
+        self._setitimer(signal.ITIMER_REAL, *self.requested)
 
 
 @contextmanager
-def may_ring_anywhere() -> Iterator[list[str]]:
-    """Keep each DeadlineReached that Python ignores from pytest, which would fail the test; gives where they were ignored.
+def collect_ignored_alarms() -> Iterator[list[str]]:
+    """Collect each DeadlineReached that Python ignores and yield where; pytest would fail the test otherwise.
 
-    Python ignores what is raised in a weakref callback or in __del__. The deadline knows that, and rings again.
+    Python ignores exceptions in weakref callbacks and __del__. The deadline repeats its alarm for that reason.
     """
     ignored: list[str] = []
     hook = sys.unraisablehook
 
-    def look(unraisable: "sys.UnraisableHookArgs") -> None:
+    def collect(unraisable: "sys.UnraisableHookArgs") -> None:
         if unraisable.exc_type is DeadlineReached:
             ignored.append(repr(unraisable.object))
         else:
             hook(unraisable)
 
-    sys.unraisablehook = look
+    sys.unraisablehook = collect
     try:
         yield ignored
     finally:

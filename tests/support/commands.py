@@ -1,7 +1,6 @@
-"""Runs commands of `python -m tools` in forks of one process, which has imported what they need.
+"""Runs commands of `python -m tools` in forks of one process that has their imports, since imports take longer than most commands.
 
-A start of Python and its imports takes longer than most of these commands. Run as `python -m tests.support.commands`: each line
-that comes is a command, each line that goes what came of it.
+Run as `python -m tests.support.commands`: each input line is a command, each output line its status, output and errors.
 """
 
 import atexit
@@ -53,7 +52,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def main() -> None:
     """Serve until standard input ends."""
-    import boto3  # noqa: F401, PLC0415 - the parent of this one has no need of them
+    import boto3  # noqa: F401, PLC0415 - only this process needs them
     import pycognito.aws_srp  # noqa: F401, PLC0415
 
     for line in sys.stdin:
@@ -63,30 +62,30 @@ def main() -> None:
             if child == 0:
                 os._exit(_status(arguments, folder, environment, output, errors))
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            texts = []
+            outputs = []
             for file in (output, errors):
                 file.seek(0)
-                texts.append(file.read())
-        print(json.dumps([status, *texts]), flush=True)
+                outputs.append(file.read())
+        print(json.dumps([status, *outputs]), flush=True)
 
 
 def _status(arguments: list[str], folder: str, environment: dict[str, str], output: IO[Any], errors: IO[Any]) -> int:
-    """Run a command here, where nothing else will run, and return the status of its end."""
-    with open(os.devnull) as nothing:  # noqa: PTH123 - it is no path of ours
-        for number, file in enumerate((nothing, output, errors)):
+    """Run a command in this process, which ends after it, and return its exit status."""
+    with open(os.devnull) as null:  # noqa: PTH123 - not a file of the project
+        for number, file in enumerate((null, output, errors)):
             os.dup2(file.fileno(), number)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     for name in [name for name in sys.modules if name.partition(".")[0] == "tools"]:
-        del sys.modules[name]  # they look at the environment when they are imported
+        del sys.modules[name]  # they read the environment at import
     sys.path[0] = folder
     sys.argv = ["tools", *arguments]
     try:
         runpy.run_module("tools", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:  # noqa: BLE001 - as Python itself does at its end
+    except BaseException:  # noqa: BLE001 - as the interpreter does
         traceback.print_exc()
         status = 1
     else:

@@ -1,4 +1,4 @@
-"""Whether a resource of Terraform is that of resources.json: the same properties, under other names."""
+"""Compares resources of Terraform with those of resources.json: the same properties under other names."""
 
 import re
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from tools.deploy import template
 from tools.deploy.terraform import snake
 
-ALL = {
+PARAMETERS = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:alarms",
     "Dashboard": "true",
     "GatewayLogsRole": "true",
@@ -14,8 +14,6 @@ ALL = {
     "PermissionsBoundaryArn": "arn:aws:iam::000000000000:policy/boundary",
     "ReservedConcurrency": "10",
 }
-
-
 TYPES = {
     "AWS::DynamoDB::Table": "aws_dynamodb_table",
     "AWS::Cognito::UserPool": "aws_cognito_user_pool",
@@ -27,35 +25,35 @@ TYPES = {
     "AWS::CloudWatch::Alarm": "aws_cloudwatch_metric_alarm",
     "AWS::CloudWatch::Dashboard": "aws_cloudwatch_dashboard",
 }
-"""What is kept, by its type in CloudFormation and in Terraform."""
+"""The types in resources.json: CloudFormation to Terraform."""
 
 
-def resolved(value: Any) -> Any:
-    """Return a part of resources.json as it is for this stage; None stands for what only AWS knows."""
+def resolve(value: Any) -> Any:
+    """Return a part of resources.json with its intrinsic functions resolved; None for values that only AWS knows."""
     parameters = template.merge("prod")["Parameters"]
-    chosen = {name: ALL.get(name, parameter.get("Default")) for name, parameter in parameters.items()} | {
+    values = {name: PARAMETERS.get(name, parameter.get("Default")) for name, parameter in parameters.items()} | {
         "AWS::Region": "us-east-1"
     }
-    conditions = {"IsProtected": chosen["DeletionProtection"] == "true", "HasKey": True}
+    conditions = {"IsProtected": values["DeletionProtection"] == "true", "HasKey": True}
     found = value
     match value:
         case {"Ref": "CallbackUrls"}:
-            found = chosen["CallbackUrls"].split(",")
+            found = values["CallbackUrls"].split(",")
         case {"Ref": name}:
-            found = chosen.get(name)
+            found = values.get(name)
         case {"Fn::Sub": text}:
-            found = re.sub(r"\$\{([\w:]+)\}", lambda found: chosen[found[1]], text)
+            found = re.sub(r"\$\{([\w:]+)\}", lambda found: values[found[1]], text)
         case {"Fn::If": [condition, yes, no]}:
-            found = resolved(yes if conditions[condition] else no)
+            found = resolve(yes if conditions[condition] else no)
         case dict():
-            found = {name: resolved(part) for name, part in value.items()}
+            found = {name: resolve(part) for name, part in value.items()}
         case list():
-            found = [resolved(part) for part in value]
+            found = [resolve(part) for part in value]
     return found
 
 
-def in_terraform(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
-    """Return the properties of a resource under the names of Terraform."""
+def to_terraform(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the properties of a resource under Terraform's names."""
     names = {"UserPoolName", "ClientName", "GroupName", "LogGroupName", "TableName"}
     found = {"name" if name in names else snake(name): value for name, value in properties.items()}
     if kind == "AWS::DynamoDB::Table":
@@ -71,7 +69,7 @@ def in_terraform(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
             "local_secondary_index": [index(each) for each in found.pop("local_secondary_indexes")],
             "global_secondary_index": [index(each) for each in found.pop("global_secondary_indexes")],
         }
-        del found["local_secondary_index"][0]["hash_key"]  # it is the table's
+        del found["local_secondary_index"][0]["hash_key"]  # that of the table
     if kind == "AWS::Cognito::UserPool":
         found["password_policy"] = found.pop("policies")["PasswordPolicy"]
         found["account_recovery_setting"] = {"RecoveryMechanism": found["account_recovery_setting"]["RecoveryMechanisms"]}
@@ -94,8 +92,8 @@ def index(properties: dict[str, Any]) -> dict[str, Any]:
     return {"name": properties["IndexName"], "projection_type": kind} | keys(properties["KeySchema"])
 
 
-def differing(wanted: Any, there: Any, at: str = "") -> list[str]:
-    """Return where the one is not in the other; Terraform writes one block as a list, and has sets where others have lists."""
+def differences(wanted: Any, there: Any, at: str = "") -> list[str]:
+    """Return the wanted values that Terraform has not; a single block is a list there, and some lists are sets."""
     if wanted is None:
         return []
     if isinstance(wanted, dict):
@@ -103,8 +101,8 @@ def differing(wanted: Any, there: Any, at: str = "") -> list[str]:
         if not isinstance(there, dict):
             return [f"{at}: {wanted} is {there}"]
         parts = {(name if name in there else snake(name)): part for name, part in wanted.items()}
-        return [line for name, part in parts.items() for line in differing(part, there.get(name), f"{at}.{name}")]
+        return [line for name, part in parts.items() for line in differences(part, there.get(name), f"{at}.{name}")]
     if isinstance(wanted, list) and isinstance(there, list) and len(wanted) == len(there):
-        left = [part for part in wanted if all(differing(part, other) for other in there)]
+        left = [part for part in wanted if all(differences(part, other) for other in there)]
         return [f"{at}: {left} is not in {there}"] * bool(left)
     return [] if wanted == there else [f"{at}: {wanted} is {there}"]

@@ -1,4 +1,4 @@
-"""Whether an answer is one that the OpenAPI document tells of."""
+"""Compares responses with the OpenAPI document."""
 
 import functools
 import json
@@ -17,8 +17,8 @@ DOCUMENT = json.loads(Path(chalicelib.__file__).with_name("static").joinpath("op
 _REGISTRY: Registry[Any] = Registry().with_resource("document", DRAFT202012.create_resource(DOCUMENT))
 _TEMPLATES = {path: re.compile(re.sub("{.*?}", "[^/]+", path)) for path in DOCUMENT["paths"]}
 SEEN: set[tuple[str, str, str]] = set()
-"""Each route with each answer that it has given: a problem by its type, another by its status."""
-TAGS = next(
+"""Every response so far: method, path template, and the type of a problem or the status."""
+TAG_PATTERN = next(
     parameter["schema"]["pattern"]
     for parameter in DOCUMENT["paths"]["/tasks/{task_id}"]["patch"]["parameters"]
     if parameter["name"] == "If-Match"
@@ -26,44 +26,44 @@ TAGS = next(
 _HEADERS = {name.lower() for name in DOCUMENT["components"]["headers"]}
 
 
-def fits(method: str, path: str, status: int, headers: Mapping[str, str], body: str) -> None:
-    """Fail unless the document tells of such an answer: its status, its headers, its type and each member of its body."""
+def assert_documented(method: str, path: str, status: int, headers: Mapping[str, str], body: str) -> None:
+    """Fail unless the document describes the status, headers, content type and body of a response."""
     if method == "OPTIONS":
-        return  # a preflight, which the gateway answers
+        return  # a preflight: API Gateway responds, not the app
     template = next((name for name, pattern in _TEMPLATES.items() if pattern.fullmatch(path)), "")
     methods: dict[str, Any] = DOCUMENT["paths"].get(template, {})
-    here = f"{method} {path} answered {status}"
+    here = f"{method} {path} returned {status}"
     if method.lower() not in methods:
         name = {404: "NotFound", 405: "MethodNotAllowed"}[status]
-        has_the_shape({"$ref": f"#/components/schemas/{name}"}, body, here)
+        assert_schema({"$ref": f"#/components/schemas/{name}"}, body, here)
         return
-    assert str(status) in methods[method.lower()]["responses"], f"{here}, which the document does not tell of"
-    told = resolved(methods[method.lower()]["responses"][str(status)])
+    assert str(status) in methods[method.lower()]["responses"], f"{here}, which is not documented"
+    response = resolve(methods[method.lower()]["responses"][str(status)])
     given = {name.lower(): value for name, value in headers.items()}
-    known = {name.lower(): resolved(header) for name, header in told["headers"].items()}
+    known = {name.lower(): resolve(header) for name, header in response["headers"].items()}
     required = {name for name, header in known.items() if header["required"]}
     assert required <= given.keys(), f"{here} without {required - given.keys()}"
     for name in known.keys() & given.keys():
-        has_the_shape(known[name]["schema"], json.dumps(given[name]), f"{here}, {name}")
+        assert_schema(known[name]["schema"], json.dumps(given[name]), f"{here}, {name}")
     unknown = given.keys() & _HEADERS - known.keys()
-    assert not unknown, f"{here} with {unknown}, which the document does not tell of"
-    if "content" not in told:
+    assert not unknown, f"{here} with {unknown}, which are not documented"
+    if "content" not in response:
         assert body == "", f"{here} with a body"
         return
     SEEN.add((method, template, json.loads(body)["type"] if status >= 400 else str(status)))
-    ((media_type, content),) = told["content"].items()
+    ((media_type, content),) = response["content"].items()
     assert given["content-type"].partition(";")[0] == media_type, here
     if media_type != "text/html":
-        has_the_shape(content["schema"], body, here)
+        assert_schema(content["schema"], body, here)
 
 
-def resolved(entry: Any) -> Any:
+def resolve(entry: Any) -> Any:
     if "$ref" not in entry:
         return entry
     return functools.reduce(lambda place, name: place[name], entry["$ref"].split("/")[1:], DOCUMENT)
 
 
-def has_the_shape(schema: Any, body: str, here: str) -> None:
+def assert_schema(schema: Any, body: str, here: str) -> None:
     errors = [error.message for error in _validator(json.dumps(schema)).iter_errors(json.loads(body))]
     assert not errors, f"{here}: {errors}"
 

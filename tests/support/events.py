@@ -1,4 +1,4 @@
-"""What API Gateway sends to Lambda, and Lambda to the handler."""
+"""Lambda events and contexts, as API Gateway and Lambda build them."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ REQUEST_ID = "11111111-2222-3333-4444-555555555555"
 
 
 class Context:
-    """As much of Lambda's context as the app looks at."""
+    """The part of Lambda's context that the app uses."""
 
     def __init__(self, milliseconds: int = 60_000) -> None:
         self._milliseconds = milliseconds
@@ -18,7 +18,7 @@ class Context:
 def event(
     method: str = "GET", path: str = "/tasks", claims: object = None, body: str | None = None, **changes: Any
 ) -> dict[str, Any]:
-    """Return the event of a request through the stage `prod`; a change replaces a part of it whole."""
+    """Return the event of a request to stage `prod`; keyword arguments replace top-level members."""
     return {
         "resource": path,
         "path": path,
@@ -36,7 +36,7 @@ def event(
 
 
 def context(method: str = "GET", path: str = "/tasks", authorizer: object = None, **changes: Any) -> dict[str, Any]:
-    """Return the requestContext of an event."""
+    """Return the requestContext of an event; keyword arguments replace its members."""
     return {
         "apiId": "a1b2c3d4e5",
         "requestId": REQUEST_ID,

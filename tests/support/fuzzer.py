@@ -1,7 +1,7 @@
-"""Finds out whether `make run` is as its document says: for long in `make fuzz`, and in short in tests/faults/test_fuzz.py.
+"""Fuzzes `make run` against its OpenAPI document: `make fuzz`, and a short run in tests/faults/test_fuzz.py.
 
-Schemathesis makes requests that the document allows and requests that it does not, one by one and in chains, and compares the
-answers with it; documented.py compares them once more, also those to methods that the document does not know.
+Schemathesis generates valid and invalid requests, single and in chains, and compares the responses with the document.
+documented.py compares them again, because it also covers methods that are not in the document.
 """
 
 import json
@@ -22,84 +22,82 @@ from schemathesis.hooks import HookContext
 
 from tests import conftest  # noqa: F401 - conftest sets the stage
 from tests.support import documented, leaks
-from tests.support.local_server import PATIENCE, Stand, copied, slowed_down
+from tests.support.local_server import TIMEOUT, LocalServer, copy_checkout, lengthen_timeouts
 
-ENOUGH = 10_000  # cases of the long run
-_SHOWN = 20
-_STEP = 1000
-# A schema cannot say which of the requests that it allows are refused: those that another one has overtaken, ...
-_OVERTAKEN = {"invalid-cursor", "precondition-failed", "idempotency-key-reused"}
-# ... and those whose values are each as they must be, but not together, or not here.
-_TOGETHER = re.compile(r"needs a status beside it|must fit in \d+ parts; .*|must be a number of a country that is .*")
+CASES = 10_000  # of `make fuzz`
+_MAX_SHOWN = 20
+_PROGRESS_STEP = 1000
+# A schema cannot express these reasons to reject a valid request: an earlier request, ...
+_STATE_PROBLEMS = {"invalid-cursor", "precondition-failed", "idempotency-key-reused"}
+# ... and values that are valid alone, but not together or not in this stage.
+_STAGE_RULES = re.compile(r"requires `status`|is too long: .*|must be in a supported country")
 
 
 def map_body(_context: HookContext, body: Any) -> Any:
-    """Turn the number of a text into one that is served here: hardly any number is."""
+    """Replace a phone number with one in a supported country: hardly any random number is."""
     if isinstance(body, dict) and re.fullmatch(r"\+[1-9][0-9]{6,14}", str(body.get("to"))):
         return body | {"to": f"+1202555{body['to'][-4:]}"}
     return body
 
 
-schemathesis.hook(map_body)  # whose name says when it is called
-
-
+schemathesis.hook(map_body)  # called at the point that its name says
 OPERATIONS = {f"{method.upper()} {path}" for path, methods in documented.DOCUMENT["paths"].items() for method in methods}
 
 
 class Fuzz:
-    """Fuzzes an API with the tokens of an admin and of a machine, and counts what comes of it."""
+    """Fuzzes an API with the tokens of an admin and of a machine, and collects failures and counts."""
 
-    def __init__(self, api: Stand) -> None:
+    def __init__(self, api: LocalServer) -> None:
         self._api = api
-        admin, machine = api.token("admin"), api.local("machine-token").stdout.strip()
+        admin, machine = api.token("admin"), api.tools("machine-token").stdout.strip()
         self._tokens = {"users": admin, "user_authorizer": admin, "machines": machine}
-        self.cases = self.steps = self._told = 0
+        self.cases = self.steps = self._reported = 0
         self.statuses: Counter[int] = Counter()
         self.routes: Counter[str] = Counter()
         self.successes: set[str] = set()
         self.failures: list[str] = []
 
-    def run(self, cases: int, examples: int, seed: int, tell: Callable[[str], object] = lambda _: None) -> None:
-        """Try so many cases or more; the same seed makes the same ones, as far as the answers do not lead elsewhere."""
+    def run(self, cases: int, examples: int, seed: int, progress: Callable[[str], object] = lambda _: None) -> None:
+        """Run at least so many cases; a seed repeats its cases, except those that depend on responses."""
         began = time.monotonic()
-        phases = None  # all: examples, the edges of each rule, chance, chains
+        phases = None  # all: examples, boundaries of each rule, random values, chains
         while self.cases < cases:
             for event in from_schema(self._schema(examples, seed, phases)).execute():
-                self._look_at(event)
-                if self.cases >= self._told + _STEP:
-                    self._told = self.cases
-                    tell(f"{self.cases} cases, {time.monotonic() - began:.0f} s, {len(self.failures)} failures")
+                self._process(event)
+                if self.cases >= self._reported + _PROGRESS_STEP:
+                    self._reported = self.cases
+                    progress(f"{self.cases} cases, {time.monotonic() - began:.0f} s, {len(self.failures)} failures")
             phases, seed = {"examples": {"enabled": False}, "coverage": {"enabled": False}}, seed + 1
-        # Else a refusal of everything would look like an API without faults.
+        # An API that rejects every request would have no other failures.
         self.failures += [f"{name} has never succeeded" for name in sorted(OPERATIONS - self.successes)]
 
     def report(self) -> str:
-        """Return what came of it, failures first."""
+        """Return failures and counts."""
         statuses = ", ".join(f"{status}: {count}" for status, count in sorted(self.statuses.items()))
         routes = ", ".join(f"{route}: {count}" for route, count in sorted(self.routes.items()))
-        more = [f"... and {len(self.failures) - _SHOWN} more"] * (len(self.failures) > _SHOWN)
-        figures = f"{self.cases} cases, {self.steps} of them led to by an answer; {len(self.failures)} failures"
-        return "\n".join([*self.failures[:_SHOWN], *more, f"Routes: {routes}", f"Statuses: {statuses}", figures])
+        more = [f"... and {len(self.failures) - _MAX_SHOWN} more"] * (len(self.failures) > _MAX_SHOWN)
+        figures = f"{self.cases} cases, {self.steps} of them from the response before; {len(self.failures)} failures"
+        return "\n".join([*self.failures[:_MAX_SHOWN], *more, f"Routes: {routes}", f"Statuses: {statuses}", figures])
 
     def _schema(self, examples: int, seed: int, phases: dict[str, Any] | None) -> Any:
         settings = {
             "base-url": self._api.url,
             "seed": seed,
             "continue-on-failure": True,
-            "request-timeout": PATIENCE,
+            "request-timeout": TIMEOUT,
             "auth": {"openapi": {name: {"bearer": token} for name, token in self._tokens.items()}},
             "generation": {
                 "max-examples": examples,
                 "database": "none",
                 "no-shrink": True,
-                "with-security-parameters": phases is None,  # which tokens are refused is soon known
+                "with-security-parameters": phases is None,  # the first run covers wrong tokens
             },
             "suppress-health-check": ["all"],
             "phases": phases or {},
         }
         return schemathesis.openapi.from_dict(documented.DOCUMENT, config=SchemathesisConfig.from_dict(settings))
 
-    def _look_at(self, event: events.EngineEvent) -> None:
+    def _process(self, event: events.EngineEvent) -> None:
         if isinstance(event, events.NonFatalError | events.FatalError):
             self.failures.append(f"The fuzzer itself failed: {event}")
         if not isinstance(event, events.ScenarioFinished):
@@ -112,7 +110,7 @@ class Fuzz:
     def _compare(self, recorder: ScenarioRecorder, case: str, interaction: Interaction) -> None:
         request, response = interaction.request, interaction.response
         if response is None:
-            self.failures.append(f"No answer to {request.method} {request.uri}")
+            self.failures.append(f"No response to {request.method} {request.uri}")
             return
         self.statuses[response.status_code] += 1
         self.routes[recorder.cases[case].value.operation.label] += 1
@@ -123,64 +121,65 @@ class Fuzz:
         found = [
             f"{check.name}: {check.failure_info.failure.message}"
             for check in recorder.checks.get(case, [])
-            if check.failure_info and not (check.name == "positive_data_acceptance" and beyond(request.headers, body))
+            if check.failure_info
+            and not (check.name == "positive_data_acceptance" and is_expected_rejection(request.headers, body))
         ]
         path = request.uri.removeprefix(self._api.url)
         route = path.partition("?")[0]
-        sent = {name: ", ".join(lines) for name, lines in request.headers.items()}
-        said = leaks.Sent(sent, request.body, leaks.values(path))
-        self._api.sent.append(said)
+        sent_headers = {name: ", ".join(lines) for name, lines in request.headers.items()}
+        sent = leaks.Sent(sent_headers, request.body, leaks.path_values(path))
+        self._api.sent.append(sent)
         try:
-            leaks.answered(request.method, route, response.status_code, headers, body, said)
-            if request.method not in {"HEAD", "TRACE"}:  # an answer to HEAD is its head alone
-                documented.fits(request.method, route, response.status_code, headers, body)
+            leaks.check_response(request.method, route, response.status_code, headers, body, sent)
+            if request.method not in {"HEAD", "TRACE"}:  # a response to HEAD has no body
+                documented.assert_documented(request.method, route, response.status_code, headers, body)
         except (AssertionError, KeyError) as error:
             found.append(f"{type(error).__name__}: {error}")
         if response.status_code >= 500:
-            found.append(f"answered {response.status_code}")
+            found.append(f"returned {response.status_code}")
         self.failures += [f"{request.method} {request.uri}: {what}\n  {body[:500]}" for what in found]
 
 
-def beyond(headers: dict[str, list[str]], body: str) -> bool:
-    """Tell whether a request that the schema allows was refused for what no schema can say."""
+def is_expected_rejection(headers: dict[str, list[str]], body: str) -> bool:
+    """Return whether a request that the schema allows was rejected for a reason that no schema can express."""
     problem = json.loads(body)
     slug = problem["type"].removeprefix("urn:problem:")
-    if slug == "malformed":  # schemathesis does not keep to the pattern of a header everywhere
+    if slug == "malformed":  # schemathesis does not always follow the pattern of a header
         tags = [line for name, lines in headers.items() if name.lower() in {"if-match", "if-none-match"} for line in lines]
-        return any(not re.fullmatch(documented.TAGS, line) for line in tags)
-    told = [error["detail"] for error in problem.get("errors", [])]
-    together = bool(told) and all(_TOGETHER.fullmatch(detail) for detail in told)
-    return slug in _OVERTAKEN or (slug == "validation" and together)
+        return any(not re.fullmatch(documented.TAG_PATTERN, line) for line in tags)
+    details = [error["detail"] for error in problem.get("errors", [])]
+    by_stage = bool(details) and all(_STAGE_RULES.fullmatch(detail) for detail in details)
+    return slug in _STATE_PROBLEMS or (slug == "validation" and by_stage)
 
 
-def stand(folder: Path) -> Stand:
-    """Start `make run` for a fuzzer: a copy of it, in which hardly any text is over a limit."""
-    copy = slowed_down(copied(folder / "copy"))
+def start_server(folder: Path) -> LocalServer:
+    """Start `make run` in a copy with high SMS limits."""
+    copy = lengthen_timeouts(copy_checkout(folder / "copy"))
     config = copy / ".chalice" / "config.json"
     limits = '"(SMS_PER_CLIENT_AND_MINUTE|SMS_PER_NUMBER_AND_HOUR|SMS_PARTS_PER_DAY)": "[0-9]+"'
     config.write_text(re.sub(limits, r'"\1": "1000000"', config.read_text()))
-    stand = Stand(folder / "home", copy)
-    stand.start()
-    return stand
+    server = LocalServer(folder / "home", copy)
+    server.start()
+    return server
 
 
-def fuzz(cases: int, examples: int, seed: int, tell: Callable[[str], object] = lambda _: None) -> Fuzz:
+def fuzz(cases: int, examples: int, seed: int, progress: Callable[[str], object] = lambda _: None) -> Fuzz:
     """Start the API, fuzz it, and stop it."""
     with tempfile.TemporaryDirectory() as folder:
-        api = stand(Path(folder))
+        api = start_server(Path(folder))
         try:
             found = Fuzz(api)
-            found.run(cases, examples, seed, tell)
+            found.run(cases, examples, seed, progress)
         finally:
             api.stop()
     return found
 
 
 def main() -> int:
-    """Fuzz for long, with other cases each time, or with those of a seed that is named."""
+    """Fuzz with the seed in the first argument, or with a new one."""
     seed = int(sys.argv[1]) if sys.argv[1:] else int(time.time())
-    print(f"Starting the API; then at least {ENOUGH} cases. The same ones again: make fuzz SEED={seed}")
-    found = fuzz(ENOUGH, 100, seed, print)
+    print(f"Starting the API, then running at least {CASES} cases. To repeat them: make fuzz SEED={seed}")
+    found = fuzz(CASES, 100, seed, print)
     print(found.report())
     return 1 if found.failures else 0
 

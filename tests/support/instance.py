@@ -1,8 +1,8 @@
-"""The function as Lambda keeps it: each connection is a warm instance, whose main thread answers one event after another.
+"""Runs warm instances of the Lambda function: one process per connection, one event at a time in its main thread.
 
-Run as `python -m tests.support.instance` in the environment of a stage. It imports the app once, as a cold start does; a connection
-forks that, sends the address that DynamoDB and SNS are to be found at, and then events, one in each line. Each line that comes
-back is an answer and what was written meanwhile, as Lambda would log it.
+Run as `python -m tests.support.instance` in the environment of a stage. The app is imported once, as in a cold start; each
+connection forks. Its first line is the URL of DynamoDB and SNS, each further line an event. The reply to an event is one line
+with the response and the log.
 """
 
 import gc
@@ -24,63 +24,62 @@ from chalicelib.dynamodb import table
 from chalicelib.sms import service as sms
 from tests.support.events import Context, event
 
-_HASTE = 1000
+_SLEEP_DIVISOR = 1000
 _sleep, _monotonic = time.sleep, time.monotonic
 
 
 def main() -> None:
-    """Serve instances until standard input ends, as it does when the parent is gone."""
-    told, sys.stdout = sys.stdout, io.StringIO()  # the log of the cold start, which tells of nobody
-    assert "chalice.local" not in sys.modules  # which is not shipped
+    """Serve instances until standard input ends, as it does when the parent ends."""
+    stdout, sys.stdout = sys.stdout, io.StringIO()  # drops the log of the cold start
+    assert "chalice.local" not in sys.modules  # not shipped
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     app.app(event(claims={"sub": str(uuid.uuid4()), "token_use": "id", "aud": settings.web_client_id}), Context())
     gc.freeze()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        told.write(f"{listener.getsockname()[1]}\n")
-        told.flush()
+        stdout.write(f"{listener.getsockname()[1]}\n")
+        stdout.flush()
         while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
             connection, _ = listener.accept()
             if os.fork() == 0:
                 listener.close()
                 try:
-                    live(connection)
+                    serve(connection)
                 finally:
-                    os._exit(0)  # without waiting for threads that still hang
+                    os._exit(0)  # does not wait for hanging threads
             connection.close()
 
 
-def live(connection: socket.socket) -> None:
-    waited = 0.0
+def serve(connection: socket.socket) -> None:
+    slept = 0.0
 
-    def sleep(
-        seconds: float | SupportsIndex,
-    ) -> None:  # the pauses between attempts prove nothing here, but they bring the deadline nearer
-        nonlocal waited
-        waited += float(seconds)
-        _sleep(float(seconds) / _HASTE)
+    def sleep(seconds: float | SupportsIndex) -> None:
+        """Shorten the pauses between attempts, and advance the clock by their full length."""
+        nonlocal slept
+        slept += float(seconds)
+        _sleep(float(seconds) / _SLEEP_DIVISOR)
 
-    time.sleep, time.monotonic = sleep, lambda: _monotonic() + waited
-    sys.stdout = sys.stderr = written = io.StringIO()
-    logging.getLogger().addHandler(logging.StreamHandler(written))  # as Lambda's runtime does
+    time.sleep, time.monotonic = sleep, lambda: _monotonic() + slept
+    sys.stdout = sys.stderr = log = io.StringIO()
+    logging.getLogger().addHandler(logging.StreamHandler(log))  # as Lambda's runtime does
     with connection.makefile("rw", encoding="utf-8") as lines:
-        lead(lines.readline().strip())
+        redirect_clients(lines.readline().strip())
         for line in lines:
-            asked = json.loads(line)
-            answer = app.app(asked["event"], Context(asked["milliseconds"]))
-            lines.write(json.dumps([answer, written.getvalue()]) + "\n")
+            invocation = json.loads(line)
+            response = app.app(invocation["event"], Context(invocation["milliseconds"]))
+            lines.write(json.dumps([response, log.getvalue()]) + "\n")
             lines.flush()
-            written.seek(0)
-            written.truncate()
+            log.seek(0)
+            log.truncate()
 
 
-def lead(url: str) -> None:
-    """Lead what the clients send to that address instead."""
+def redirect_clients(url: str) -> None:
+    """Make the DynamoDB and SNS clients send their requests to this URL."""
 
-    def led(request: Any, **_: object) -> None:
+    def redirect(request: Any, **_: object) -> None:
         request.url = f"{url}/{request.url.split('/', 3)[3]}"
 
     for client in (table.client, sms.client):
-        client.meta.events.register("before-send.*.*", led)
+        client.meta.events.register("before-send.*.*", redirect)
 
 
 if __name__ == "__main__":

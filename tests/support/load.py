@@ -1,8 +1,8 @@
-"""64 clients of 8 users at a deployed API for three minutes; `make load` tells figures, and whether what they were answered fits.
+"""Load test of a deployed API: 64 clients of 8 users for three minutes; prints figures and checks the history (`make load`).
 
-The stage takes as many requests a second as this machine can serve, and refuses the rest, as a stage on AWS does with its own
-limits. In the second minute the network to DynamoDB loses, cuts and refuses: then, and for those whose rows it was about, 503
-may be the answer. In the first and the third, on functions that have seen all that, no answer may be a 5xx.
+The stage has a rate limit that this machine can serve, and rejects the rest with 429. In the second minute the proxy injects
+faults in front of DynamoDB: then, and for requests whose items were disturbed, 503 is allowed. In the first and the third minute,
+the third on functions that have met the faults, no response may be a 5xx.
 """
 
 import os
@@ -19,127 +19,118 @@ from typing import Any
 import jwt
 
 from tests import conftest  # noqa: F401 - conftest sets the stage
-from tests.support import aws, deployments, leaks
-from tests.support.aws import Deployed
-from tests.support.checker import histories, violations
-from tests.support.concurrent_clients import UNANSWERED, Client, Owner, Request, Story
-from tests.support.faults import weather
-from tests.support.people import Answer
-from tests.support.proxy import Proxy, Wire
+from tests.support import deployments, leaks
+from tests.support.checker import calls_by_task, violations
+from tests.support.concurrent_clients import NO_RESPONSE, Client, History, Owner, Request
+from tests.support.emulator import Deployed, run_emulator
+from tests.support.faults import inject_random_faults
+from tests.support.people import Response
+from tests.support.proxy import Proxy, Route
 
 _OWNERS, _CLIENTS, _SECONDS = 8, 64, 60
 _WARM_UP = 40  # seconds, in which the functions start
-_RATE = 10  # requests a second to each method and path, far below what is asked for
-_ENOUGH = 1000
-_SHOWN = 10
+_RATE = 10  # requests per second and method, far fewer than the clients send
+_NO_LIMIT = 1000
+_MAX_SHOWN = 10
 
 
-class Gate:
-    """Where a client calls the API from, over HTTP."""
+class HttpInstance:
+    """Sends the requests of a client over HTTP, in place of an instance of the function."""
 
-    def __init__(self, api: Deployed, token: str, wire: Wire) -> None:
-        self._api, self._token, self.wire = api, token, wire
+    def __init__(self, api: Deployed, token: str, route: Route) -> None:
+        self._api, self._token, self.route = api, token, route
         self.retry_after = 0.0
-        """Seconds, if the last answer has named any."""
+        """Seconds, from the last response."""
 
-    def __call__(self, _claims: object, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    def __call__(self, _claims: object, method: str, path: str, body: Any = None, **headers: str) -> Response:
         try:
-            answer = self._api(method, path, self._token, body, **headers)
-        except OSError:  # whoever waits for 30 seconds gives up, and does not know
-            return Answer(UNANSWERED, {}, b"")
-        self.retry_after = float(answer.headers["Retry-After"]) if answer.status in {429, 503} else 0
-        return Answer(answer.status, dict(answer.headers), answer.body)
+            response = self._api(method, path, self._token, body, **headers)
+        except OSError:  # a timeout: the outcome is unknown
+            return Response(NO_RESPONSE, {}, b"")
+        self.retry_after = float(response.headers["Retry-After"]) if response.status in {429, 503} else 0
+        return response._replace(headers=dict(response.headers))
 
 
-def crowd(api: Deployed, wire: Wire, story: Story) -> dict[Client, Any]:
-    """Sign up owners, and give each their clients, with a gate for each."""
+def create_clients(api: Deployed, route: Route, history: History) -> dict[Client, Any]:
+    """Sign up owners, and return their clients, each with its HttpInstance."""
     owners = [Owner(f"U{uuid.uuid4().hex}") for _ in range(_OWNERS)]
-    found: dict[Client, Any] = {}
+    clients: dict[Client, Any] = {}
     for owner, other in zip(owners, owners[1:] + owners[:1], strict=True):
         owner.other = other
-        token = api.signs_up(f"{owner.name}@example.com")["IdToken"]
+        token = api.sign_up(f"{owner.name}@example.com")["IdToken"]
         owner.claims = jwt.decode(token, options={"verify_signature": False})
         for number in range(_CLIENTS // _OWNERS):
-            gate: Any = Gate(api, f"Bearer {token}", wire)
-            found[Client(f"{owner.name}.{number}", owner, gate, "load", story)] = gate
-    return found
+            instance: Any = HttpInstance(api, f"Bearer {token}", route)
+            clients[Client(f"{owner.name}.{number}", owner, instance, "load", history)] = instance
+    return clients
 
 
-def live(clients: dict[Client, Any], seconds: float) -> None:
-    """Let them act for so long."""
+def run(clients: dict[Client, Any], seconds: float) -> None:
     end = time.monotonic() + seconds
 
-    def act(client: Client) -> None:
+    def steps(client: Client) -> None:
         while time.monotonic() < end:
-            client.act()
+            client.step()
             time.sleep(clients[client].retry_after)
 
-    with ThreadPoolExecutor(len(clients)) as many:
-        list(many.map(act, clients))
+    with ThreadPoolExecutor(len(clients)) as threads:
+        list(threads.map(steps, clients))
 
 
-def led(api: Deployed, wire: Wire) -> None:
-    """Let the function find DynamoDB at the other end of a wire."""
-    functions = api.aws.client("lambda")
+def redirect_function(api: Deployed, route: Route) -> None:
+    """Make the function send its DynamoDB requests through the proxy."""
+    functions = api.emulator.client("lambda")
     name = {"FunctionName": f"task-api-{api.stage}"}
     variables = functions.get_function_configuration(**name)["Environment"]["Variables"]
-    changed = {"Variables": variables | {"AWS_ENDPOINT_URL_DYNAMODB": wire.url}}
+    changed = {"Variables": variables | {"AWS_ENDPOINT_URL_DYNAMODB": route.url}}
     functions.update_function_configuration(**name, Environment=changed)
-
-
-def limited(api: Deployed, rate: float) -> None:
-    """Take so many requests a second to each method and path."""
-    changes = {"/*/*/throttling/rateLimit": rate, "/*/*/throttling/burstLimit": rate}
-    operations = [{"op": "replace", "path": path, "value": str(value)} for path, value in changes.items()]
-    stage = {"restApiId": api.api_id, "stageName": api.stage}
-    api.aws.client("apigateway").update_stage(**stage, patchOperations=operations)
 
 
 def figures(name: str, requests: list[Request], seconds: float) -> str:
     statuses = Counter(request.status for request in requests)
     served = [request.took for request in requests if request.status != 429]
-    took = quantiles(served, n=100)
+    percentiles = quantiles(served, n=100)
     return (
-        f"{name}: {len(requests)} requests, {len(served) / seconds:.0f} a second not refused by the limit, "
-        f"half of these within {took[49]:.2f} s and 99 of 100 within {took[98]:.2f} s; "
+        f"{name}: {len(requests)} requests, {len(served) / seconds:.0f} per second below the limit, "
+        f"p50 {percentiles[49]:.2f} s, p99 {percentiles[98]:.2f} s; "
         + ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items()))
     )
 
 
 def main() -> int:
-    """Deploy, act, judge and tell."""
+    """Deploy, run the clients, check the history and print figures and violations."""
     os.environ["MINISTACK_WORKER_THREADS"] = "256"  # a function that waits for DynamoDB takes two
     seconds = float(sys.argv[1]) if sys.argv[1:] else _SECONDS
-    story, wrong = Story(throttled=True), leaks.FOUND
-    with tempfile.TemporaryDirectory() as folder, aws.running(Path(folder)) as stand_in, Proxy() as proxy:
+    history, found = History(throttled=True), leaks.FOUND
+    with tempfile.TemporaryDirectory() as folder, run_emulator(Path(folder)) as emulator, Proxy() as proxy:
         print("Deploying ...")
-        _, api = deployments.package(Path(folder), stand_in)
-        wire = proxy.wire(stand_in.url, "")
-        led(api, wire)
-        limited(api, _RATE)
+        _, api = deployments.package(Path(folder), emulator)
+        route = proxy.route(emulator.url, "")
+        redirect_function(api, route)
+        api.limit_rate(_RATE, _RATE)
         print(f"Starting functions for {_WARM_UP} s ...")
-        start = Story()
-        live(crowd(api, wire, start), _WARM_UP)
-        print(figures("Start", start.requests, _WARM_UP))
-        clients = crowd(api, wire, story)
-        for phase in ("Fair", "Bad", "Fair again"):
+        warm_up = History()
+        run(create_clients(api, route, warm_up), _WARM_UP)
+        print(figures("Warm-up", warm_up.requests, _WARM_UP))
+        clients = create_clients(api, route, history)
+        for phase in ("Without faults", "With faults", "After faults"):
             print(f"{_CLIENTS} clients for {seconds:.0f} s ...")
-            if phase == "Bad":
-                weather(wire, "load")
-            before = len(story.requests)
-            live(clients, seconds)
-            wire.plans.clear()
-            print(figures(phase, story.requests[before:], seconds))
-            missing = {200, 201, 204, 404, 412, 429} - {request.status for request in story.requests[before:]}
-            wrong += [f"{phase}: nothing was answered {status}" for status in missing]
-        limited(api, _ENOUGH)
+            if phase == "With faults":
+                inject_random_faults(route, "load")
+            before = len(history.requests)
+            run(clients, seconds)
+            route.plans.clear()
+            print(figures(phase, history.requests[before:], seconds))
+            missing = {200, 201, 204, 404, 412, 429} - {request.status for request in history.requests[before:]}
+            found += [f"{phase}: no response was {status}" for status in missing]
+        api.limit_rate(_NO_LIMIT, _NO_LIMIT)
         for client in list(clients)[:: _CLIENTS // _OWNERS]:
-            client.sweep(client.owner.paths)
-    wrong += violations(story) + ([] if wire.faulted.total() else ["no fault was met"])
-    print("\n".join(wrong[:_SHOWN]))
-    told = f"{len(histories(story))} histories of tasks, {len(story.walks)} lists; {len(wrong)} wrong"
-    print(f"{wire.faulted.total()} faults, {len(wire.spoiled)} calls spoiled, {told}")
-    return 1 if wrong else 0
+            client.read_all(client.owner.paths)
+    found += violations(history) + ([] if route.faulted.total() else ["no fault was injected"])
+    print("\n".join(found[:_MAX_SHOWN]))
+    print(f"{route.faulted.total()} faults, {len(route.disturbed)} disturbed requests, ", end="")
+    print(f"{len(calls_by_task(history))} histories of tasks, {len(history.traversals)} traversals; {len(found)} violations")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

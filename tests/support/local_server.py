@@ -1,4 +1,4 @@
-"""`make run`, started and stopped by a test, on ports and in a folder of its own."""
+"""Runs `make run` for a test on free ports; free ports, clean environments and copies of the checkout for all servers."""
 
 import fcntl
 import http.client
@@ -17,48 +17,48 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import boto3
 
 from chalicelib.config import Settings
 from tests.conftest import ROOT
 from tests.support import commands, documented, leaks
+from tests.support.people import Response
 
-PATIENCE = 300  # seconds; a wait that is over earlier ends earlier, so this is for a machine that is very busy
-SLOWER = 4
-"""By how much the timeouts of a slowed-down copy are longer, so that a busy machine is not taken for a peer that hangs."""
-READY = "More: README.md"  # what is printed last, behind users and their passwords
+TIMEOUT = 300  # seconds; only a failing test waits that long
+TIMEOUT_FACTOR = 4
+"""How much longer the timeouts of a copy are, so that a busy machine does not look like a server that hangs."""
+READY = "More: README.md"  # the last line that `make run` prints at its start
 
-
-_PORTS = range(20_000, 30_000)  # below those that systems give to outgoing connections
+_PORTS = range(20_000, 30_000)  # below the ephemeral ports
 _taken: set[int] = set()
 
 
 def free_port() -> int:
-    """Return a port that is free, and that no other process of these tests is given while this one lives."""
+    """Return a free port, and reserve it among the test processes of this user for as long as this process runs."""
     for port in random.sample(_PORTS, len(_PORTS)):
-        if port not in _taken and _reserved(port) and _bindable(port):
+        if port not in _taken and _reserve(port) and _can_bind(port):
             _taken.add(port)
             return port
     raise AssertionError(_PORTS)
 
 
 @cache
-def _locks() -> IO[bytes]:
-    """Open the file whose bytes stand for ports: whoever has locked one has the port; a lock ends with its process."""
+def _lock_file() -> IO[bytes]:
+    """Open the lock file: a process reserves a port by locking the byte at its number; the lock ends with the process."""
     return (Path(tempfile.gettempdir()) / f"task-api-test-ports-{os.getuid()}").open("ab")
 
 
-def _reserved(port: int) -> bool:
+def _reserve(port: int) -> bool:
     try:
-        fcntl.lockf(_locks(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        fcntl.lockf(_lock_file(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
     except OSError:
         return False
     return True
 
 
-def _bindable(port: int) -> bool:
+def _can_bind(port: int) -> bool:
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", port))
@@ -68,7 +68,7 @@ def _bindable(port: int) -> bool:
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """Return the environment of a newcomer: nothing of AWS and no setting of the tests."""
+    """Return this environment without AWS variables and without the settings of the tests."""
     ours = {name.upper() for name in Settings.__struct_fields__}
     return {
         name: value
@@ -77,18 +77,50 @@ def clean_environment(**more: str) -> dict[str, str]:
     } | more
 
 
-class Response(NamedTuple):
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
+def send_request(
+    port: int, base: str, method: str, path: str, body: Any, headers: dict[str, str], log: list[leaks.Sent]
+) -> Response:
+    """Send a request; check the response against the OpenAPI document and for leaks; append the sent values to the log."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+    sent_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    raw = body if isinstance(body, bytes) else json.dumps(body) if body is not None else None
+    try:
+        connection.request(method, base + path, raw, sent_headers)
+        received = connection.getresponse()
+        response = Response(received.status, received.headers, received.read())
+    finally:
+        connection.close()
+    sent = leaks.Sent(sent_headers, raw, leaks.path_values(path))
+    log.append(sent)
+    if method != "HEAD":
+        parts = path.partition("?")[0], response.status, dict(response.headers), response.body.decode()
+        documented.assert_documented(method, *parts)
+        leaks.check_response(method, *parts, sent)
+    return response
 
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
+
+def aws_client(service: str, url: str, region: str = "us-east-1") -> Any:
+    """Return a client of an emulator with the key of the root user."""
+    credentials = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    return boto3.client(service, region, endpoint_url=url, **credentials)  # type: ignore[call-overload]
 
 
-class Stand:
-    """`make run` of a checkout, on ports and in a folder of its own."""
+def wait_for(
+    condition: Callable[[], object], output: Path | None = None, process: "subprocess.Popen[Any] | None" = None
+) -> None:
+    """Wait until a condition holds, an OSError meaning not yet; fail with the output at a timeout or if the process ends."""
+    end = time.monotonic() + TIMEOUT
+    while True:
+        with suppress(OSError):
+            if condition():
+                return
+        assert process is None or process.poll() is None, output and output.read_text()
+        assert time.monotonic() < end, output and output.read_text()
+        time.sleep(0.1)
+
+
+class LocalServer:
+    """`make run` of a checkout, with its own ports and data folder; call it to send a request."""
 
     def __init__(self, home: Path, checkout: Path = ROOT) -> None:
         self.home, self.checkout = home, checkout
@@ -100,92 +132,68 @@ class Stand:
         self.sent: list[leaks.Sent] = []
 
     def start(self) -> str:
-        """Start it and return what it printed when it was ready."""
+        """Start the server, wait until it is ready, and return its output."""
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tools", "run"], cwd=self.checkout, env=self.environment, stdout=output, stderr=output
             )
-        return self.prints(READY)
+        return self.wait_for_output(READY)
 
-    def prints(self, text: str, meanwhile: Callable[[], object] = lambda: None) -> str:
-        """Wait until it has printed this, and return all that it has printed; what is to be done meanwhile may fail."""
-        assert self.process
-        end = time.monotonic() + PATIENCE
-        while text not in self.output.read_text():
-            assert self.process.poll() is None, self.output.read_text()
-            assert time.monotonic() < end, self.output.read_text()
+    def wait_for_output(self, text: str, trigger: Callable[[], object] = lambda: None) -> str:
+        """Wait until the text is printed, and return all output; the trigger is called before each look, and may fail."""
+
+        def printed() -> bool:
             with suppress(OSError):
-                meanwhile()
-            time.sleep(0.1)
+                trigger()
+            return text in self.output.read_text()
+
+        wait_for(printed, self.output, self.process)
         return self.output.read_text()
 
-    def serves(self, release: str) -> None:
-        """Wait until it answers with this release."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            try:
-                if self("GET", "/health").json["release"] == release:
-                    return
-            except OSError:
-                pass
-            time.sleep(0.1)
-        raise AssertionError(self.output.read_text())
+    def wait_for_release(self, release: str) -> None:
+        """Wait until /health reports this release."""
+        wait_for(lambda: self("GET", "/health").json["release"] == release, self.output)
 
-    def stop(self, how: int = signal.SIGINT) -> None:
+    def wait_until_closed(self) -> None:
+        """Wait until the ports of the API and the emulator are closed."""
+        wait_for(lambda: not open_ports(self.port, self.aws_port))
+
+    def stop(self, signal_number: int = signal.SIGINT) -> None:
         assert self.process
-        self.process.send_signal(how)
-        self.process.wait(PATIENCE)
-        leaks.logged(self.output.read_text().partition(READY)[2].partition("\n")[2], *self.sent)
+        self.process.send_signal(signal_number)
+        self.process.wait(TIMEOUT)
+        leaks.check_log(self.output.read_text().partition(READY)[2].partition("\n")[2], *self.sent)
 
-    def local(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of `python -m tools`."""
+    def tools(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of `python -m tools` against this server."""
         return commands.run(arguments, self.checkout, self.environment)
 
     def settings(self) -> dict[str, str]:
-        """Return what other terminals are told."""
-        return dict(re.findall(r"export (\w+)=(\S+)", self.local("env").stdout))
+        """Return the variables that `python -m tools env` prints."""
+        return dict(re.findall(r"export (\w+)=(\S+)", self.tools("env").stdout))
 
     def client(self, service: str) -> Any:
-        """Return a client of the AWS behind it, whatever the environment of the tests says."""
-        return boto3.client(  # type: ignore[call-overload]
-            service,
-            region_name="us-east-1",
-            endpoint_url=f"http://127.0.0.1:{self.aws_port}",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+        """Return a client of the emulator of this server."""
+        return aws_client(service, f"http://127.0.0.1:{self.aws_port}")
 
     def token(self, user: str) -> str:
-        done = self.local("token", user)
+        done = self.tools("token", user)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def answer_to(self, request: bytes) -> str:
-        """Send these bytes and nothing more, and return all that comes back; nothing, if the connection is closed."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
-            connection.sendall(request)
+    def send_raw(self, data: bytes) -> str:
+        """Send these bytes, then end the stream, and return all received bytes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT) as connection:
+            connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
 
     def __call__(self, method: str, path: str, token: str = "", body: Any = None, **headers: str) -> Response:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        sent = {name.replace("_", "-"): value for name, value in headers.items()} | {"Authorization": f"Bearer {token}"}
-        try:
-            connection.request(method, path, json.dumps(body) if body is not None else None, sent)
-            response = connection.getresponse()
-            answer = Response(response.status, response.headers, response.read())
-        finally:
-            connection.close()
-        told = path.partition("?")[0], answer.status, dict(answer.headers), answer.body.decode()
-        said = leaks.Sent(sent, json.dumps(body), leaks.values(path))
-        self.sent.append(said)
-        documented.fits(method, *told)
-        leaks.answered(method, *told, said)
-        return answer
+        return send_request(self.port, "", method, path, body, headers | {"Authorization": f"Bearer {token}"}, self.sent)
 
 
-def copied(folder: Path) -> Path:
-    """Copy this checkout as it is now, committed or not, and return the folder."""
+def copy_checkout(folder: Path) -> Path:
+    """Copy the files of this checkout that git does not ignore, committed or not, and return the folder."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
     )
@@ -196,16 +204,13 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-def slowed_down(checkout: Path) -> Path:
-    """Lengthen all timeouts in a copy of this checkout alike, and return it.
-
-    What they are relative to each other stays as it is, and so does what comes of a peer that hangs.
-    """
+def lengthen_timeouts(checkout: Path) -> Path:
+    """Multiply all timeouts in a copy of this checkout by TIMEOUT_FACTOR, so that their order stays; return the copy."""
     changed = 0
     for path in [*(checkout / "chalicelib").rglob("*.py"), checkout / ".chalice" / "config.json"]:
         text, count = re.subn(
             r"(\b\w*timeout=|^REQUEST_TIMEOUT = |\"lambda_timeout\": )([0-9]+)\b",
-            lambda found: f"{found[1]}{SLOWER * int(found[2])}",
+            lambda found: f"{found[1]}{TIMEOUT_FACTOR * int(found[2])}",
             path.read_text(),
             flags=re.MULTILINE,
         )
@@ -216,19 +221,19 @@ def slowed_down(checkout: Path) -> Path:
 
 
 @contextmanager
-def running(home: Path, checkout: Path = ROOT) -> Iterator[Stand]:
-    """Run one for the length of a block, and see that nothing is left of it."""
-    stand = Stand(home, checkout)
+def run_server(home: Path, checkout: Path = ROOT) -> Iterator[LocalServer]:
+    """Run a local server, and check that its ports are closed at the end."""
+    server = LocalServer(home, checkout)
     try:
-        stand.start()
-        yield stand
+        server.start()
+        yield server
     finally:
-        stand.stop()
-    assert listening(stand.port, stand.aws_port) == []
+        server.stop()
+    assert open_ports(server.port, server.aws_port) == []
 
 
-def listening(*ports: int) -> list[int]:
-    """Return those of the ports that somebody answers on."""
+def open_ports(*ports: int) -> list[int]:
+    """Return the ports that accept a connection."""
     found = []
     for port in ports:
         with socket.socket() as probe:

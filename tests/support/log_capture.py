@@ -1,4 +1,4 @@
-"""Overhears what the app writes while it answers, for leaks.py."""
+"""Log capture: collects what the app writes during a request and passes it to leaks.py."""
 
 import logging
 import sys
@@ -9,48 +9,48 @@ from typing import Any, TextIO
 
 from tests.support import leaks
 
-_here = threading.local()
+_local = threading.local()
 
 
 @contextmanager
-def listening(sent: leaks.Sent) -> Iterator[None]:
-    """Look at all that is written for the length of a block: to standard output and error, which Lambda keeps, or logged."""
+def capture_output(sent: leaks.Sent) -> Iterator[None]:
+    """Check for leaks in what this thread writes to standard output, standard error and the root logger; Lambda logs all three."""
     for name in ("stdout", "stderr"):
-        if not isinstance(getattr(sys, name), _Ear):  # pytest puts others there with each test
-            setattr(sys, name, _Ear(getattr(sys, name)))
-    before, _here.heard = getattr(_here, "heard", None), []
+        if not isinstance(getattr(sys, name), _CapturedStream):  # pytest replaces both for each test
+            setattr(sys, name, _CapturedStream(getattr(sys, name)))
+    before, _local.captured = getattr(_local, "captured", None), []
     try:
         yield
     finally:
-        text, _here.heard = "".join(_here.heard), before
-        leaks.logged(text, sent)
+        text, _local.captured = "".join(_local.captured), before
+        leaks.check_log(text, sent)
 
 
-class _Ear:
-    """A stream that is overheard."""
+class _CapturedStream:
+    """A stream that also captures what is written to it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        _hear(text)
+        _capture(text)
         return self._stream.write(text)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-class _Root(logging.Handler):
-    """Hears what Lambda would: records that reach the root logger."""
+class _RootHandler(logging.Handler):
+    """Captures the records that reach the root logger."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _hear(logging.Formatter().format(record))
+        _capture(logging.Formatter().format(record))
 
 
-logging.getLogger().addHandler(_Root(logging.WARNING))
+logging.getLogger().addHandler(_RootHandler(logging.WARNING))
 
 
-def _hear(text: str) -> None:
-    heard = getattr(_here, "heard", None)
-    if heard is not None:
-        heard.append(text)
+def _capture(text: str) -> None:
+    captured = getattr(_local, "captured", None)
+    if captured is not None:
+        captured.append(text)

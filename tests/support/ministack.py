@@ -1,6 +1,6 @@
-"""Runs ministack with what plain ministack 1.5.33 lacks for deployments of this app; for tests alone.
+"""Runs ministack 1.5.33 with patches that deployments of this app need; for tests only.
 
-Each change is what AWS does and ministack leaves out; none makes it more lenient than AWS.
+Each patch adds what AWS does and ministack leaves out; none makes it more lenient than AWS.
 """
 
 import json
@@ -22,17 +22,17 @@ _describe_alarms = cloudwatch._describe_alarms
 
 
 def import_operation(api_id: str, resource_id: str, method: str, operation: dict[str, Any], *rest: Any) -> None:
-    """Keep templates and answers of an integration: a preflight is made of these, and ministack keeps its type alone."""
+    """Keep request templates and responses of an integration, which preflights need; ministack keeps only the type."""
     _import_operation(api_id, resource_id, method, operation, *rest)
     integration = operation["x-amazon-apigateway-integration"]
     kept = gateway._resources[api_id][resource_id]["resourceMethods"][method]["methodIntegration"]
     kept["requestTemplates"] = integration.get("requestTemplates", {})
-    for answer in integration.get("responses", {}).values():
-        gateway._put_integration_response(api_id, resource_id, method, answer["statusCode"], answer)
+    for response in integration.get("responses", {}).values():
+        gateway._put_integration_response(api_id, resource_id, method, response["statusCode"], response)
 
 
 def import_parts(api_id: str, spec: dict[str, Any]) -> None:
-    """Keep what stands beside the paths: types that are binary, and the gateway responses."""
+    """Keep the binary media types and the gateway responses."""
     gateway._rest_apis[api_id]["binaryMediaTypes"] = spec.get("x-amazon-apigateway-binary-media-types", [])
     for kind, response in spec.get("x-amazon-apigateway-gateway-responses", {}).items():
         gateway._put_gateway_response(api_id, kind, response)
@@ -45,7 +45,7 @@ def import_rest_api(spec: dict[str, Any], base_data: dict[str, Any] | None = Non
 
 
 def overwrite_rest_api(api_id: str, spec: dict[str, Any]) -> Any:
-    """Replace an API's definition, as PutRestApi with mode=overwrite does; ministack knows no PutRestApi."""
+    """Replace an API's definition, as PutRestApi with mode=overwrite does, which ministack lacks."""
     resources = gateway._resources[api_id]
     for resource_id in [key for key, resource in resources.items() if resource["path"] != "/"]:
         del resources[resource_id]
@@ -59,13 +59,13 @@ def overwrite_rest_api(api_id: str, spec: dict[str, Any]) -> Any:
 
 
 def apply_patch(obj: dict[str, Any], operations: list[dict[str, Any]]) -> Any:
-    """Know that the binary types are a list, each under a path of its own, where ministack puts an object in its place."""
+    """Patch binary media types as a list with one path per type; ministack replaces the list with an object."""
     others = []
     for operation in operations:
         _, name, *key = operation["path"].split("/")
         if name == "binaryMediaTypes" and key:
             kind = gateway._decode_json_pointer_token(key[0])
-            rest = [there for there in obj[name] if there != kind]
+            rest = [other for other in obj[name] if other != kind]
             obj[name] = rest if operation["op"] == "remove" else [*rest, kind]
         else:
             others.append(operation)
@@ -73,7 +73,7 @@ def apply_patch(obj: dict[str, Any], operations: list[dict[str, Any]]) -> Any:
 
 
 async def handle_request(method: str, path: str, headers: Any, body: bytes, query_params: dict[str, Any]) -> Any:
-    """Know ImportRestApi and PutRestApi, which ministack takes for CreateRestApi and for nothing."""
+    """Add ImportRestApi, which ministack takes for CreateRestApi, and PutRestApi, which it lacks."""
     parts = path.strip("/").split("/")
     if method == "POST" and parts == ["restapis"] and "mode" in query_params:
         api_id = import_rest_api(json.loads(body), {"endpointConfiguration": {"types": ["REGIONAL"]}})
@@ -84,7 +84,7 @@ async def handle_request(method: str, path: str, headers: Any, body: bytes, quer
 
 
 def create_stage(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
-    """Keep where the access log of a stage goes, which ministack leaves out of a stack's stage."""
+    """Keep the access log settings of a stage in a stack, which ministack drops."""
     created = _create_stage(logical_id, properties, stack_name)
     log = properties["AccessLogSetting"]
     kept = {"destinationArn": log["DestinationArn"], "format": log["Format"]}
@@ -93,7 +93,7 @@ def create_stage(logical_id: str, properties: dict[str, Any], stack_name: str) -
 
 
 def describe_alarms(params: dict[str, Any], sent: Any, *otherwise_encoded: bool) -> Any:
-    """Tell all of an alarm in XML too, of which ministack tells a part there; Terraform asks in XML, boto3 does not."""
+    """Return all properties of an alarm in XML too, for Terraform; ministack returns some of them there."""
     if any(otherwise_encoded):
         return _describe_alarms(params, sent, *otherwise_encoded)
     names = [values[0] for key, values in params.items() if key.startswith("AlarmNames.member.")]
@@ -108,10 +108,10 @@ def describe_alarms(params: dict[str, Any], sent: Any, *otherwise_encoded: bool)
 
 
 async def fetch_jwks(url: str) -> Any:
-    """Read the keys of a pool where they are kept.
+    """Read the keys of a pool from memory.
 
-    ministack asks itself for them over HTTP and gives up after 5 seconds, which may pass on a busy machine while functions
-    start: it then answers 401 to good tokens.
+    ministack fetches them from itself over HTTP with a timeout of 5 seconds, and returns 401 for valid tokens if a busy machine
+    takes longer.
     """
     pool_id = urlsplit(url).path.split("/")[1]
     if cognito._get_pool_unscoped(pool_id) is None:
@@ -120,7 +120,7 @@ async def fetch_jwks(url: str) -> Any:
 
 
 def xml(value: Any) -> str:
-    """Return a value as the Query protocol writes it."""
+    """Return a value in the XML of the Query protocol."""
     if isinstance(value, dict):
         return "".join(f"<{name}>{xml(part)}</{name}>" for name, part in value.items() if part is not None)
     if isinstance(value, list):
@@ -135,7 +135,7 @@ gateway._import_operation = import_operation
 gateway._import_rest_api = import_rest_api
 gateway.handle_request = handle_request
 gateway._fetch_jwks = fetch_jwks
-lambda_svc._LAMBDA_STATE_TRANSITION_DELAY = 0  # waiters look again after 5 seconds only
+lambda_svc._LAMBDA_STATE_TRANSITION_DELAY = 0  # waiters poll only every 5 seconds
 
 if __name__ == "__main__":
     main()

@@ -1,7 +1,4 @@
-"""Puts bugs that this project exists to be without into a copy of it, one at a time, and sees that histories.py notices.
-
-`make bugs` tells of each what was found wrong; one that nothing notices is a hole in the tests.
-"""
+"""Mutation test of the workloads: puts one bug at a time into a copy, which run_histories.py must report (`make bugs`)."""
 
 import re
 import subprocess
@@ -11,100 +8,102 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.conftest import ROOT
-from tests.support.local_server import copied
+from tests.support.local_server import copy_checkout
 
 _SEEDS = 10
-_PATIENCE = 900  # seconds
-_LONG = 1050  # seconds; instance.py takes a thousandth
-_CREATE = "    return _write_once(record, remembered, [put], lambda _: Unavailable(), table.ATTEMPT_SECONDS)"
+_TIMEOUT = 900  # seconds
+_LONG = 1050  # seconds; instance.py sleeps a thousandth of it
+_CREATE = "    return _write_once(new_record, remembered, [put], lambda _: Unavailable(), table.ATTEMPT_SECONDS)"
 _FORMAT = "pattern.format_map({**assumed, **changes})"
 
 
-class Bug(NamedTuple):
-    """A mistake that somebody could make: in this file, this instead of that."""
+class Mutation(NamedTuple):
+    """A replacement of source text in a file."""
 
     file: str
     right: str
     wrong: str
     found: str
-    """What tells of it in what is found wrong."""
+    """Pattern of the violation that has to be reported."""
 
 
-BUGS = {
-    "a lost update: the tag is compared, and not held in the write": Bug(
-        "dynamodb/table.py", "if versions is not None:\n        named", "if False:\n        named", "two winners|no order"
+MUTATIONS = {
+    "a lost update: the write is not conditional on the version": Mutation(
+        "dynamodb/table.py", "if versions is not None:\n        named", "if False:\n        named", "two winners|not linearizable"
     ),
-    "a change made twice: a retry does not see that another wrote on top of its own": Bug(
-        "dynamodb/table.py", "    conditions.append(f\"#updated_at {'<=' if same_moment else '<'} :updated_at\")\n", "", "no order"
+    "a change made twice: a retry does not notice a write after its own": Mutation(
+        "dynamodb/table.py", "    conditions.append(f\"#updated_at {'<=' if same_moment else '<'} :updated_at\")\n", "", "not linearizable"
     ),
-    "a task created twice: the record of a key gives way to another": Bug(
+    "a task created twice: a second record replaces the first one of a key": Mutation(
         "dynamodb/records.py", '"attribute_not_exists(PK) OR expires_at <= :now"', '"attribute_not_exists(PK) OR expires_at > :now"', "created twice"
     ),
-    "a leak: the key of a task does not say whose it is": Bug(
+    "a leak: the partition key of a task is the same for all users": Mutation(
         "tasks/items.py", '{"PK": user.partition, "SK"', '{"PK": "USER#", "SK"', "leak"
     ),
-    "a gap: a page goes on one task too far": Bug("dynamodb/pages.py", "encode(found[limit - 1][", "encode(found[-1][", "no order"),
-    "an SMS message sent twice: the SDK tries again": Bug(
+    "a gap: the cursor skips a task": Mutation("dynamodb/pages.py", "encode(found[limit - 1][", "encode(found[-1][", "not linearizable"),
+    "an SMS message sent twice: the SDK retries Publish": Mutation(
         "sms/service.py", 'read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1}', 'read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3}', "sent twice"
     ),
-    "one SMS message too many: a limit that counts one less": Bug("dynamodb/records.py", "counter.limit - counter.amount", "counter.limit", "miscounted"),
-    "an SMS message of three parts that counts as one": Bug("sms/service.py", "now, parts, settings", "now, 1, settings", "miscounted"),
-    "an SMS message that is refused though there is room": Bug(
-        "dynamodb/records.py", "    counts = [_count(", "    import time\n    if time.time_ns() % 5 == 0: raise TooManyRequests(60)\n    counts = [_count(", "refused, though"
+    "one SMS message too many: the limit is off by one": Mutation("dynamodb/records.py", "counter.limit - counter.amount", "counter.limit", "miscounted"),
+    "an SMS message of three parts counts as one": Mutation("sms/service.py", "now, parts, settings", "now, 1, settings", "miscounted"),
+    "an SMS message is rejected below the limits": Mutation(
+        "dynamodb/records.py", "    counts = [_count(", "    import time\n    if time.time_ns() % 5 == 0: raise TooManyRequests(60)\n    counts = [_count(", "rejected, though"
     ),
-    "a list that begins anew on each page": Bug(
+    "an endless list: each page starts at the beginning": Mutation(
         "dynamodb/pages.py", "start = None if cursor is None else", "start = None if cursor is None or not range_.index else", "endless list"
     ),
-    "a list of a status that begins anew on each page": Bug(
+    "an endless list of a status: each page starts at the beginning": Mutation(
         "dynamodb/pages.py", "start = None if cursor is None else", "start = None if cursor is None or range_.index else", "endless list"
     ),
-    "a change that leaves a task in its list": Bug("dynamodb/updates.py", f"new[name] = {_FORMAT}", "pass", "misplaced"),
-    "a change that leaves a task in its place in a list": Bug(
+    "a change of status leaves the task in its old list": Mutation("dynamodb/updates.py", f"new[name] = {_FORMAT}", "pass", "misplaced"),
+    "a change of due date leaves the task at its old place": Mutation(
         "dynamodb/updates.py", _FORMAT, 'pattern.format_map({**assumed, **changes, "due_at": assumed["due_at"]})', "out of order"
     ),
-    "a change that leaves a task in no list": Bug("dynamodb/updates.py", _FORMAT, 'pattern.format_map({**assumed, **changes, "status": ""})', "no order"),
-    "a service unavailable for no reason, after more than a second": Bug(
-        "dynamodb/records.py", _CREATE, f"    import time\n    if time.time_ns() % 5 == 0: time.sleep({_LONG}); raise Unavailable\n{_CREATE}", "POST was answered 503"
+    "a change leaves the task in no list": Mutation("dynamodb/updates.py", _FORMAT, 'pattern.format_map({**assumed, **changes, "status": ""})', "not linearizable"),
+    "a 503 without a cause, after more than a second": Mutation(
+        "dynamodb/records.py", _CREATE, f"    import time\n    if time.time_ns() % 5 == 0: time.sleep({_LONG}); raise Unavailable\n{_CREATE}", "POST returned 503"
     ),
-    "a key that is busy for a while after its answer": Bug(
-        "dynamodb/records.py", _CREATE, f"{_CREATE.replace('return', 'left =')}\n    from chalicelib.problems import Conflict\n    if left and left['expires_at'] > record.now + 86399: raise Conflict\n    return left", "POST was answered 409"
+    "a key stays locked for a while after its response": Mutation(
+        "dynamodb/records.py", _CREATE, f"{_CREATE.replace('return', 'left =')}\n    from chalicelib.problems import Conflict\n    if left and left['expires_at'] > new_record.now + 86399: raise Conflict\n    return left", "POST returned 409"
     ),
-    "a second answer to a key that is told as the first": Bug("tasks/service.py", 'earlier["created_at"]), True', 'earlier["created_at"]), False', "replayed"),
+    "a replayed response is not marked as replayed": Mutation("tasks/service.py", 'earlier["created_at"]), True', 'earlier["created_at"]), False', "replayed"),
 }  # fmt: skip
 
 
-def told(bug: Bug) -> list[str]:
-    """Return the lines in which crowds at a copy with that bug tell what is wrong."""
+def violations(mutation: Mutation) -> list[str]:
+    """Return the violations that the workloads report for a copy with this mutation."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = copied(Path(folder) / "copy")
-        file = copy / "chalicelib" / bug.file
-        file.write_text(file.read_text().replace(bug.right, bug.wrong))
+        copy = copy_checkout(Path(folder) / "copy")
+        file = copy / "chalicelib" / mutation.file
+        file.write_text(file.read_text().replace(mutation.right, mutation.wrong))
         command = [sys.executable, "-m", "tests.support.run_histories", str(_SEEDS)]
         try:
-            done = subprocess.run(command, cwd=copy, check=False, capture_output=True, text=True, timeout=_PATIENCE)
+            done = subprocess.run(command, cwd=copy, check=False, capture_output=True, text=True, timeout=_TIMEOUT)
         except subprocess.TimeoutExpired:
             return []
-    return [line for line in done.stdout.splitlines() if "weather: " in line]
+    return [line for line in done.stdout.splitlines() if re.match("seed [0-9]+, with(out)? faults: ", line)]
 
 
-def misplaced() -> dict[str, int]:
-    """Return how often the text that each bug replaces is there, where that is not once: such a bug would not be seeded."""
-    counts = {name: (ROOT / "chalicelib" / bug.file).read_text().count(bug.right) for name, bug in BUGS.items()}
+def stale() -> dict[str, int]:
+    """Return the mutations whose source text does not occur exactly once, and how often it occurs."""
+    counts = {
+        name: (ROOT / "chalicelib" / mutation.file).read_text().count(mutation.right) for name, mutation in MUTATIONS.items()
+    }
     return {name: count for name, count in counts.items() if count != 1}
 
 
 def main() -> int:
-    """Tell of each bug whether it was noticed."""
-    if found := misplaced():
-        print("Not seeded: these replace a text that is to be there once, and is there so often:", file=sys.stderr)
+    """Print for each mutation whether it was caught."""
+    if found := stale():
+        print("The source text of these mutations must occur once in its file, but occurs so often:", file=sys.stderr)
         print(*(f"    {count}: {name}" for name, count in found.items()), sep="\n", file=sys.stderr)
         return 1
     missed = 0
-    for name, bug in BUGS.items():
-        lines = told(bug)
-        noticed = [line for line in lines if re.search(bug.found, line)]
-        missed += not noticed
-        print(name, "caught, " + noticed[0] if noticed else f"NOT CAUGHT, but {lines}", sep="\n    ")
+    for name, mutation in MUTATIONS.items():
+        lines = violations(mutation)
+        caught = [line for line in lines if re.search(mutation.found, line)]
+        missed += not caught
+        print(name, "caught, " + caught[0] if caught else f"NOT CAUGHT, but {lines}", sep="\n    ")
     return 1 if missed else 0
 
 

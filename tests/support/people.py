@@ -1,4 +1,4 @@
-"""People who call the API over HTTP, as far as Chalice's test client knows of HTTP."""
+"""Callers of the API in this process, through Chalice's test client; each is a fixture in conftest.py."""
 
 import json
 import uuid
@@ -11,13 +11,14 @@ from tests.support import pool
 from tools.local.gateway import Gateway
 
 client = Client(app, stage_name="local")
-client.http._local_gateway = Gateway(app, client.http._config)  # as `chalice local` has it
+client.http._local_gateway = Gateway(app, client.http._config)  # the same as in `chalice local`
 _SIGNED_IN = object()
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
-    headers: dict[str, str]
+    headers: Any
+    """A dict in this process; over HTTP an HTTPMessage, which returns None for a missing header."""
     body: bytes
 
     @property
@@ -26,7 +27,7 @@ class Answer(NamedTuple):
 
     @property
     def slug(self) -> str:
-        """What went wrong, by the last part of its type."""
+        """The last part of the problem's type."""
         assert self.headers["Content-Type"] == "application/problem+json"
         assert self.json["status"] == self.status
         return str(self.json["type"]).removeprefix("urn:problem:")
@@ -37,46 +38,46 @@ class Answer(NamedTuple):
 
     @property
     def etag(self) -> str:
-        return self.headers["ETag"]
+        return str(self.headers["ETag"])
 
 
 class Person:
-    """Calls with an ID token of their own: alice("PATCH", path, {...}, If_Match=tag)."""
+    """A caller with a token, by default an ID token of a new user: alice("PATCH", path, {...}, If_Match=tag)."""
 
     def __init__(self, authorization: object = _SIGNED_IN, claims: dict[str, Any] | None = None) -> None:
         self.sub = str(uuid.uuid4())
         token = pool.token(pool.id_claims(self.sub, **claims or {}))
         self.authorization = f"Bearer {token}" if authorization is _SIGNED_IN else authorization
 
-    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send a body as it is if it is bytes, else as JSON."""
+    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Response:
+        """Send a request; a body that is not bytes is sent as JSON."""
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.authorization is not None:
             sent.setdefault("Authorization", str(self.authorization))
         response = client.http.request(method, path, headers=sent, body=raw)
-        return Answer(response.status_code, response.headers, response.body)
+        return Response(response.status_code, response.headers, response.body)
 
     def creates(self, title: str = "Buy milk", **members: Any) -> Any:
         """Create a task and return it."""
-        answer = self("POST", "/tasks", {"title": title} | members)
-        assert answer.status == 201, answer
-        return answer.json
+        response = self("POST", "/tasks", {"title": title} | members)
+        assert response.status == 201, response
+        return response.json
 
     def pages(self, path: str, **query: object) -> list[list[Any]]:
-        """Follow a list to its end and return its pages."""
+        """Return all pages of a list."""
         pages, cursor = [], None
         while True:
             parameters = {name: value for name, value in (query | {"cursor": cursor}).items() if value is not None}
-            answer = self("GET", path + "?" + "&".join(f"{name}={value}" for name, value in parameters.items()))
-            assert answer.status == 200, answer
-            pages.append(answer.json["tasks"])
-            cursor = answer.json["next_cursor"]
+            response = self("GET", path + "?" + "&".join(f"{name}={value}" for name, value in parameters.items()))
+            assert response.status == 200, response
+            pages.append(response.json["tasks"])
+            cursor = response.json["next_cursor"]
             if cursor is None:
                 return pages
 
     def titles(self, path: str = "/tasks", **query: object) -> list[str]:
-        """Return the titles of a whole list."""
+        """Return the titles of all tasks in a list."""
         return [task["title"] for page in self.pages(path, **query) for task in page]
 
 

@@ -1,4 +1,4 @@
-"""A user pool as its tokens show it: two RSA keys, their public halves served over HTTP, and tokens to order."""
+"""A fake Cognito user pool: RSA keys, a JWKS server for the public keys, and functions that make claims and tokens."""
 
 import json
 import threading
@@ -30,8 +30,8 @@ JWKS = {
 
 
 def id_claims(sub: str | None = None, **changes: Any) -> dict[str, Any]:
-    """Return what an ID token of the web client says; a change to None takes a claim out."""
-    now = int(datetime.now(UTC).timestamp())  # the clock that PyJWT looks at
+    """Return the claims of an ID token of the web client; keyword arguments replace claims, None removes one."""
+    now = int(datetime.now(UTC).timestamp())  # the clock that PyJWT reads
     sub = sub or str(uuid.uuid4())
     claims = {
         "sub": sub,
@@ -49,7 +49,7 @@ def id_claims(sub: str | None = None, **changes: Any) -> dict[str, Any]:
 
 
 def access_claims(sub: str | None = None, **changes: Any) -> dict[str, Any]:
-    """Return what an access token of a user says."""
+    """Return the claims of a user's access token."""
     access = dict.fromkeys(["aud", "email", "email_verified", "cognito:username"]) | {
         "token_use": "access",
         "client_id": WEB_CLIENT,
@@ -60,17 +60,17 @@ def access_claims(sub: str | None = None, **changes: Any) -> dict[str, Any]:
 
 
 def machine_claims(client_id: Any = MACHINE_CLIENT, **changes: Any) -> dict[str, Any]:
-    """Return what an access token from client credentials says."""
+    """Return the claims of an access token from client credentials."""
     return access_claims(client_id, **{"client_id": client_id, "scope": "task-api/sms", "username": None} | changes)
 
 
 def token(claims: dict[str, Any], kid: str = "for-id", **header: Any) -> str:
-    """Return the claims signed with a key of the pool."""
+    """Return a JWT of the claims, signed with a key of the pool."""
     return jwt.api_jws.encode(json.dumps(claims).encode(), KEYS[kid], "RS256", {"kid": kid} | header)
 
 
 class KeyServer(ThreadingHTTPServer):
-    """Serves the public keys; `fetches` counts the requests, `reply` is what it sends."""
+    """JWKS server: `fetches` holds the requested paths, `reply` and `status` are the response."""
 
     daemon_threads = True
 
@@ -100,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def serve() -> KeyServer:
-    """Serve the keys in the background."""
+    """Start a key server in a background thread."""
     server = KeyServer()
     threading.Thread(target=lambda: server.serve_forever(poll_interval=0.05), daemon=True).start()
     return server

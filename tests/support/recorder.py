@@ -1,4 +1,4 @@
-"""Every call of AWS that the app makes while it answers, as an action of IAM on a resource."""
+"""Records every AWS call of the app as an IAM action on a resource."""
 
 import threading
 from typing import Any
@@ -14,32 +14,32 @@ _IN_A_TRANSACTION = {
     "Delete": "DeleteItem",
     "ConditionCheck": "ConditionCheckItem",
 }
-_answering = 0
+_active = 0
 _lock = threading.Lock()
 
 
-class Answering:
-    """Records for the length of a block; what a test calls by itself is not the app's."""
+class Recording:
+    """Context manager: records only inside the block, so that the AWS calls of a test itself do not count."""
 
     def __enter__(self) -> None:
-        global _answering  # noqa: PLW0603 - the board calls from threads of its own
+        global _active  # noqa: PLW0603 - shared, because the board calls from several threads
         with _lock:
-            _answering += 1
+            _active += 1
 
     def __exit__(self, *_: object) -> None:
-        global _answering  # noqa: PLW0603
+        global _active  # noqa: PLW0603
         with _lock:
-            _answering -= 1
+            _active -= 1
 
 
 def record(params: dict[str, Any], model: Any, **_: object) -> None:
-    if _answering:
+    if _active:
         service = model.service_model.signing_name
         SEEN.update((f"{service}:{action}", resource) for action, resource in _resources(model.name, params))
 
 
 def _resources(operation: str, params: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return what is asked for (Service Authorization Reference, "Actions, resources, and condition keys")."""
+    """Return the IAM actions and resources of a call (Service Authorization Reference)."""
     if operation == "TransactWriteItems":
         parts = [(kind, part) for item in params["TransactItems"] for kind, part in item.items()]
         return [(_IN_A_TRANSACTION[kind], _table(part["TableName"])) for kind, part in parts]

@@ -1,4 +1,4 @@
-"""Crowds on ground that is kind and on ground that is not: in short in test_many_at_once.py, for long in `make history`."""
+"""Runs both workloads with and without faults and checks their histories: `make history`, and test_linearizability.py."""
 
 import sys
 import tempfile
@@ -9,80 +9,85 @@ from pathlib import Path
 
 from tests import conftest  # noqa: F401 - conftest sets the stage
 from tests.support import leaks
-from tests.support.checker import histories, violations
-from tests.support.concurrent_clients import gathered
-from tests.support.sms_clients import STAGE, Texts
-from tests.support.testbed import Ground, prepared
+from tests.support.checker import calls_by_task, violations
+from tests.support.concurrent_clients import run_clients
+from tests.support.emulator import run_emulator
+from tests.support.sms_clients import STAGE, SmsWorkload
+from tests.support.testbed import Testbed, run_testbed
 
 _SEEDS = 20
-_SHOWN = 5  # of what is wrong
-_DONE = ("operations", "lists", "faults of the network", "texts asked for", "texts sent")
+_MAX_SHOWN = 5  # violations in the report
+_REQUIRED = ("requests", "traversals", "faults", "SMS requests", "SMS messages")
 
 
-class Figures:
-    """What crowds have done, and what was wrong with it."""
+class Summary:
+    """Counts and violations of several workloads."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
-        self.wrong: list[str] = []
+        self.violations: list[str] = []
 
-    def add(self, ground: Ground, seed: int, *, fair: bool, deeds: int = 30) -> None:
-        story = gathered(ground, seed, fair=fair, deeds=deeds)
-        tasks = histories(story)
-        self.statuses.update(request.status for request in story.requests)
-        self.counts["crowds"] += 1
-        self.counts["operations"] += len(story.requests)
-        self.counts["unknown outcomes"] += sum(request.answer is None for request in story.requests)
-        self.counts["histories of tasks"] += len(tasks)
-        self.counts["calls in them"] += sum(map(len, tasks.values()))
-        self.counts["lists"] += len(story.walks)
-        self.counts["faults of the network"] += story.faults.total()
-        self.wrong += [f"seed {seed}, {'fair' if fair else 'bad'} weather: {fault}" for fault in violations(story)]
+    def run_tasks(self, testbed: Testbed, seed: int, *, faults: bool, operations: int = 30) -> None:
+        history = run_clients(testbed, seed, faults=faults, operations=operations)
+        calls = calls_by_task(history)
+        self.statuses.update(request.status for request in history.requests)
+        self.counts["workloads"] += 1
+        self.counts["requests"] += len(history.requests)
+        self.counts["unknown outcomes"] += sum(request.response is None for request in history.requests)
+        self.counts["histories of tasks"] += len(calls)
+        self.counts["calls in them"] += sum(map(len, calls.values()))
+        self.counts["traversals"] += len(history.traversals)
+        self.counts["faults"] += history.faults.total()
+        self._add(seed, faults, violations(history))
 
-    def add_texts(self, ground: Ground, seed: int, *, fair: bool) -> None:
-        texts = Texts(ground, seed, fair=fair)
-        self.counts["texts asked for"] += len(texts.sent)
-        self.counts["texts sent"] += len(
-            {sent.answer.json["message_id"] for sent in texts.sent if sent.answer.status == 202} - {None}
-        )
-        self.wrong += [f"seed {seed}, {'fair' if fair else 'bad'} weather: {fault}" for fault in texts.violations()]
+    def run_sms(self, testbed: Testbed, seed: int, *, faults: bool) -> None:
+        workload = SmsWorkload(testbed, seed, faults=faults)
+        self.counts["SMS requests"] += len(workload.requests)
+        accepted = [request.response for request in workload.requests if request.response.status == 202]
+        self.counts["SMS messages"] += len({response.json["message_id"] for response in accepted} - {None})
+        self._add(seed, faults, list(workload.violations()))
+
+    def _add(self, seed: int, faults: bool, found: list[str]) -> None:  # noqa: FBT001 - private
+        self.violations += [f"seed {seed}, {'with' if faults else 'without'} faults: {violation}" for violation in found]
 
     def report(self) -> str:
-        """Return what came of it, what is wrong first."""
+        """Return violations, statuses and counts."""
         statuses = ", ".join(f"{status}: {count}" for status, count in sorted(self.statuses.items()))
         counts = ", ".join(f"{count} {name}" for name, count in self.counts.items())
-        return "\n".join([*self.wrong[:_SHOWN], f"Statuses: {statuses}", f"{counts}; {len(self.wrong)} wrong"])
+        return "\n".join(
+            [*self.violations[:_MAX_SHOWN], f"Statuses: {statuses}", f"{counts}; {len(self.violations)} violations"]
+        )
 
 
-def run(ground: Ground, tight: Ground, seeds: range, deeds: int, tell: Callable[[str], object]) -> Figures:
-    """Let a crowd act for each seed and weather, until something is wrong."""
-    figures = Figures()
+def run(testbed: Testbed, limited: Testbed, seeds: range, operations: int, progress: Callable[[str], object]) -> Summary:
+    """Run both workloads for each seed, without and with faults, up to the first seed with a violation."""
+    summary = Summary()
     began = time.monotonic()
     for seed in seeds:
-        for fair in (True, False):
-            figures.add(ground, seed, fair=fair, deeds=deeds)
-            figures.add_texts(tight, seed, fair=fair)
-        tell(f"seed {seed}, {time.monotonic() - began:.0f} s: {figures.counts['operations']} operations")
-        if figures.wrong:
+        for faults in (False, True):
+            summary.run_tasks(testbed, seed, faults=faults, operations=operations)
+            summary.run_sms(limited, seed, faults=faults)
+        progress(f"seed {seed}, {time.monotonic() - began:.0f} s: {summary.counts['requests']} requests")
+        if summary.violations:
             break
-    figures.wrong += [f"there were no {name}" for name in _DONE if not figures.counts[name]]
-    figures.wrong += leaks.FOUND
-    return figures
+    summary.violations += [f"there were no {name}" for name in _REQUIRED if not summary.counts[name]]
+    summary.violations += leaks.FOUND
+    return summary
 
 
 def main() -> int:
-    """Take so many seeds, or as many as are asked for."""
+    """Run 20 seeds, or as many as the first argument says."""
     seeds = range(int(sys.argv[1]) if sys.argv[1:] else _SEEDS)
     with (
-        tempfile.TemporaryDirectory() as folder,
-        tempfile.TemporaryDirectory() as another,
-        prepared(Path(folder)) as ground,
-        prepared(Path(another), **STAGE) as tight,
+        tempfile.TemporaryDirectory() as name,
+        run_emulator(folder := Path(name)) as emulator,
+        run_testbed(emulator, folder / "tasks", "task-api-tasks") as testbed,
+        run_testbed(emulator, folder / "sms", "task-api-sms", **STAGE) as limited,
     ):
-        figures = run(ground, tight, seeds, 60, print)
-    print(figures.report())
-    return 1 if figures.wrong else 0
+        summary = run(testbed, limited, seeds, 60, print)
+    print(summary.report())
+    return 1 if summary.violations else 0
 
 
 if __name__ == "__main__":

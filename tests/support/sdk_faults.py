@@ -1,5 +1,6 @@
-"""A network between boto3 and moto that loses answers, refuses, hangs and garbles, to order."""
+"""Fault injection in this process, between botocore and moto; faults.py explains when to use which injector."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,21 +17,22 @@ from moto.core.models import botocore_stubber
 
 from chalicelib.config import settings
 from chalicelib.dynamodb import table
+from tests.support.faults import dynamodb_error
 
 Result = TypeVar("Result")
 Fault = Callable[[AWSRequest], AWSResponse | None]
-"""What happens to one attempt: an answer, an exception, or None for what moto says."""
+"""Handles one attempt of the SDK: returns a response, raises, or returns None for the response of moto."""
 
 
 def use_fresh_client(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make the app use a client of its own for a test, whose quota of retries no other test has used up; return it."""
+    """Give the app a new DynamoDB client, whose retry quota is full, for one test; return the client."""
     client = boto3.client("dynamodb", region_name=settings.region, config=table.CONFIG)
     monkeypatch.setattr(table, "client", client)
     return client
 
 
 class Deadline:
-    """A deadline for further attempts by a clock that stands still, and moves on with each pause between two attempts."""
+    """A fake deadline and clock: time passes only by the pauses between two attempts."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float = 8) -> None:
         self.left = seconds
@@ -45,27 +47,27 @@ class Deadline:
 
 @contextmanager
 def network(*faults: Fault, client: Any = None) -> Iterator[list[str]]:
-    """Do this to the attempts that follow, one each, and let the rest pass; gives the operations as they were attempted."""
+    """Inject these faults into the next attempts, one each; yield the list of attempted operations."""
     attempts: list[str] = []
-    waiting = list(reversed(faults))
+    remaining = list(reversed(faults))
     busy = threading.Lock()  # the board calls from several threads at once
 
-    def meet(request: AWSRequest, event_name: str, **_: object) -> AWSResponse:
-        if not busy.acquire(blocking=False):  # what a fault does itself is not disturbed
+    def inject(request: AWSRequest, event_name: str, **_: object) -> AWSResponse:
+        if not busy.acquire(blocking=False):  # a call that a fault makes itself meets no fault
             return _moto(request)
         try:
             attempts.append(event_name.rpartition(".")[2])
-            return (waiting.pop()(request) if waiting else None) or _moto(request)
+            return (remaining.pop()(request) if remaining else None) or _moto(request)
         finally:
             busy.release()
 
     events: Any = (client or table.client).meta.events
-    events.unregister("before-send", botocore_stubber)  # botocore asks every handler, and moto writes what it is asked
-    events.register("before-send", meet)
+    events.unregister("before-send", botocore_stubber)  # botocore calls every handler, and moto would write
+    events.register("before-send", inject)
     try:
         yield attempts
     finally:
-        events.unregister("before-send", meet)
+        events.unregister("before-send", inject)
         events.register("before-send", botocore_stubber)
 
 
@@ -73,40 +75,37 @@ def _moto(request: AWSRequest) -> AWSResponse:
     return cast("AWSResponse", botocore_stubber("before-send", cast("Any", request)))
 
 
-def elsewhere(then: Callable[[], Result]) -> Result:
-    """Let somebody else do something, in another thread, and return what came of it."""
+def in_another_thread(call: Callable[[], Result]) -> Result:
+    """Call a function in another thread and return its result."""
     with ThreadPoolExecutor(1) as other:
-        return other.submit(then).result()
+        return other.submit(call).result()
 
 
 def lost_before(request: AWSRequest) -> AWSResponse:
-    """Lose the request: nothing is written."""
+    """Lose the request: DynamoDB writes nothing."""
     raise ConnectionClosedError(endpoint_url=str(request.url))
 
 
 def lost_after(then: Callable[[], Any] = lambda: None, error: Exception | None = None) -> Fault:
-    """Lose the answer: all is written, and then something else happens before the next attempt."""
+    """Lose the response: DynamoDB writes, then `then` runs, then the SDK sees a closed connection."""
 
     def fault(request: AWSRequest) -> AWSResponse:
         _moto(request)
-        elsewhere(then)
+        in_another_thread(then)
         raise error or ConnectionClosedError(endpoint_url=str(request.url))
 
     return fault
 
 
 def delivered_twice(request: AWSRequest, then: Callable[[], Any] = lambda: None) -> AWSResponse:
-    """Carry out the request twice, and something else in between, and pass on the second response.
-
-    The SDK knows of one attempt and retries nothing.
-    """
+    """Deliver the request twice, with `then` in between, and return the second response; the SDK sees one attempt."""
     _moto(request)
-    elsewhere(then)
+    in_another_thread(then)
     return _moto(request)
 
 
-def answered(status: int, body: bytes) -> Fault:
-    """Answer this, and write nothing."""
+def respond_with(status: int, body: bytes) -> Fault:
+    """Send this response; DynamoDB writes nothing."""
 
     def fault(request: AWSRequest) -> AWSResponse:
         return AWSResponse(str(request.url), status, HTTPHeaders(), Body(body))
@@ -115,15 +114,12 @@ def answered(status: int, body: bytes) -> Fault:
 
 
 def refused(code: str, status: int = 400, **members: str) -> Fault:
-    """Answer with an error of DynamoDB."""
-    rest = "".join(f', "{name}": {value}' for name, value in members.items())
-    return answered(
-        status, f'{{"__type": "com.amazonaws.dynamodb.v20120810#{code}", "message": "secret text"{rest}}}'.encode()
-    )
+    """Respond with an error of DynamoDB; members are JSON."""
+    return respond_with(status, dynamodb_error(code, **{name: json.loads(value) for name, value in members.items()}))
 
 
 class Body:
-    """As much of a body as botocore asks for."""
+    """The part of a response body that botocore uses."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

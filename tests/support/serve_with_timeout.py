@@ -1,4 +1,7 @@
-"""What `chalice local` serves, with a deadline of its own; run as `python -m tools.child tests.support.serve_with_timeout <port> <seconds>`."""
+"""Serves like `chalice local`, with a given request timeout.
+
+Run as `python -m tools.local.child_process tests.support.serve_with_timeout <port> <seconds>`.
+"""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Machines that send texts, many at once, with few keys, to few numbers, and under limits that they soon reach."""
+"""Workload of concurrent machines that send SMS messages with few keys to few numbers under low limits, and its checker."""
 
 import hashlib
 import random
@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from tests.support import pool
-from tests.support.faults import weather
-from tests.support.people import Answer
-from tests.support.testbed import Ground, Instance
+from tests.support.faults import inject_random_faults
+from tests.support.people import Response
+from tests.support.testbed import Instance, Testbed
 
-SEEDS = 500  # whose machines and numbers are all different
-_LIMITS = {"CLIENT": 7, "TO": 3, "PARTS": 24}  # such that each of them is what refuses some text
+SEEDS = 500  # each with its own machines and numbers
+_LIMITS = {"CLIENT": 7, "TO": 3, "PARTS": 24}  # so low that each of them rejects some messages
 STAGE = {
     "SMS_PER_CLIENT_AND_MINUTE": str(_LIMITS["CLIENT"]),
     "SMS_PER_NUMBER_AND_HOUR": str(_LIMITS["TO"]),
@@ -24,12 +24,12 @@ STAGE = {
 _EXPECTED = {202, 409, 429}
 
 
-class Text(NamedTuple):
-    """What a machine asks for with one key, which tells the rest."""
+class Sms(NamedTuple):
+    """The message of one client and one key; the key determines number, text and size."""
 
     client: str
     key: str
-    """The number, and one digit."""
+    """The number and one digit."""
 
     @property
     def to(self) -> str:
@@ -45,100 +45,100 @@ class Text(NamedTuple):
 
     @property
     def amounts(self) -> dict[str, int]:
-        """What it counts for, by the counter."""
+        """What the message adds to each counter."""
         destination = hashlib.sha256(self.to.encode()).hexdigest()
         return {f"CLIENT#{self.client}": 1, f"TO#{destination}": 1, "PARTS": self.parts}
 
 
-class Sent(NamedTuple):
-    text: Text
+class Request(NamedTuple):
+    sms: Sms
     began: float
     ended: float
-    answer: Answer
+    response: Response
 
 
-class Texts:
-    """What several instances have been asked to send in a day, and what became of it."""
+class SmsWorkload:
+    """Requests of several concurrent instances, with or without faults; runs when it is created."""
 
-    def __init__(self, ground: Ground, seed: int, *, fair: bool, instances: int = 6, asks: int = 40) -> None:
-        self._ground, self._seed, self._fair, self._asks = ground, seed, fair, asks
-        base = 2 * (seed % SEEDS) + fair
+    def __init__(self, testbed: Testbed, seed: int, *, faults: bool, instances: int = 6, operations: int = 40) -> None:
+        self._testbed, self._seed, self._faults, self._operations = testbed, seed, faults, operations
+        base = 2 * (seed % SEEDS) + faults
         self._clients = [f"m{base}a", f"m{base}b"]
         self._numbers = [f"1202555{6 * base + number:04d}" for number in range(6)]
-        for row in self._windows("PARTS"):  # of the days before
-            ground.dynamodb.delete_item(TableName=ground.table, Key={name: row[name] for name in ("PK", "SK")})
-        with ThreadPoolExecutor(instances) as many:
-            self.sent = [sent for several in many.map(self._live, range(instances)) for sent in several]
+        for item in self._counters("PARTS"):  # left by other workloads
+            testbed.dynamodb.delete_item(TableName=testbed.table, Key={name: item[name] for name in ("PK", "SK")})
+        with ThreadPoolExecutor(instances) as threads:
+            self.requests = [request for several in threads.map(self._run, range(instances)) for request in several]
 
-    def _live(self, number: int) -> list[Sent]:
-        dice = random.Random(f"{self._seed} {number}")  # noqa: S311 - no secret
-        with self._ground.instance() as instance:
-            if not self._fair:
-                weather(instance.wire, (self._seed, number))
-            return [self._ask(instance, dice) for _ in range(self._asks)]
+    def _run(self, number: int) -> list[Request]:
+        rng = random.Random(f"{self._seed} {number}")  # noqa: S311 - no secret
+        with self._testbed.instance() as instance:
+            if self._faults:
+                inject_random_faults(instance.route, (self._seed, number))
+            return [self._send(instance, rng) for _ in range(self._operations)]
 
-    def _ask(self, instance: Instance, dice: random.Random) -> Sent:
-        text = Text(dice.choice(self._clients), f"{dice.choice(self._numbers)}.{dice.randrange(4)}")
-        claims, body = pool.machine_claims(text.client), {"to": text.to, "message": text.message}
+    def _send(self, instance: Instance, rng: random.Random) -> Request:
+        sms = Sms(rng.choice(self._clients), f"{rng.choice(self._numbers)}.{rng.randrange(4)}")
+        claims, body = pool.machine_claims(sms.client), {"to": sms.to, "message": sms.message}
         began = time.monotonic()
-        answer = instance(claims, "POST", "/sms", body, Idempotency_Key=text.key)
-        return Sent(text, began, time.monotonic(), answer)
+        response = instance(claims, "POST", "/sms", body, Idempotency_Key=sms.key)
+        return Request(sms, began, time.monotonic(), response)
 
-    def _windows(self, name: str) -> list[dict[str, Any]]:
-        return self._ground.rows(f"LIMIT#{name}", "2")
+    def _counters(self, name: str) -> list[dict[str, Any]]:
+        return self._testbed.items(f"LIMIT#{name}", "2")
 
     def violations(self) -> Iterator[str]:
-        """Give what is wrong."""
-        kept = {
-            Text(client, row["SK"]["S"].rpartition("#")[2])
+        reserved = {
+            Sms(client, item["SK"]["S"].rpartition("#")[2])
             for client in self._clients
-            for row in self._ground.rows(f"CLIENT#{client}", "IDEMPOTENCY#sms#")
+            for item in self._testbed.items(f"CLIENT#{client}", "IDEMPOTENCY#sms#")
         }
-        yield from self._answers(kept)
-        yield from self._texts(kept)
-        yield from self._refusals(kept)
-        counted = _counted(kept)
-        for name in sorted(_counted(sent.text for sent in self.sent)):
-            windows = [int(row["count"]["N"]) for row in self._windows(name)]
-            if sum(windows) != counted[name] or max(windows, default=0) > _limit(name):
-                yield f"miscounted: {windows} for {counted[name]} that are kept of {name}, at most {_limit(name)}"
+        yield from self._check_responses(reserved)
+        yield from self._check_messages(reserved)
+        yield from self._check_rejections(reserved)
+        counted = _count(reserved)
+        for name in sorted(_count(request.sms for request in self.requests)):
+            counters = [int(item["count"]["N"]) for item in self._counters(name)]
+            if sum(counters) != counted[name] or max(counters, default=0) > _limit(name):
+                yield f"miscounted: {counters} for {counted[name]} reserved of {name}, at most {_limit(name)}"
 
-    def _answers(self, kept: set[Text]) -> Iterator[str]:
-        """Each promise is kept, and each key tells of one text."""
-        ids: dict[Text, set[Any]] = {}
-        for sent in self.sent:
-            if sent.answer.status not in _EXPECTED | (set() if self._fair else {503}):
-                yield f"unexpected: {sent.answer.status}"
-            if sent.answer.status == 202:
-                ids.setdefault(sent.text, set()).add(sent.answer.json["message_id"])
-        yield from (f"two texts are told of: {text}" for text, several in ids.items() if len(several - {None}) > 1)
-        yield from (f"promised and not kept: {text}" for text in ids.keys() - kept)
+    def _check_responses(self, reserved: set[Sms]) -> Iterator[str]:
+        """Each accepted message is reserved, and all responses to one key have the same message id."""
+        ids: dict[Sms, set[Any]] = {}
+        for request in self.requests:
+            if request.response.status not in _EXPECTED | ({503} if self._faults else set()):
+                yield f"unexpected: {request.response.status}"
+            if request.response.status == 202:
+                ids.setdefault(request.sms, set()).add(request.response.json["message_id"])
+        yield from (f"two message ids: {sms}" for sms, several in ids.items() if len(several - {None}) > 1)
+        yield from (f"accepted, but not reserved: {sms}" for sms in ids.keys() - reserved)
 
-    def _texts(self, kept: set[Text]) -> Iterator[str]:
-        """No text went out twice, or without being counted; in fair weather all did that are."""
-        out = Counter(message for number in self._numbers for message in self._ground.messages(f"+{number}"))
-        yield from (f"sent twice: {message.rstrip('.')}" for message, count in out.items() if count > 1)
-        counted = {text.message for text in kept}
-        yield from (f"sent without being counted: {message.rstrip('.')}" for message in out.keys() - counted)
-        if self._fair:
-            yield from (f"counted and not sent: {message.rstrip('.')}" for message in counted - out.keys())
+    def _check_messages(self, reserved: set[Sms]) -> Iterator[str]:
+        """No message was sent twice or without a reservation; without faults, each reserved one was sent."""
+        sent = Counter(message for number in self._numbers for message in self._testbed.sms_messages(f"+{number}"))
+        yield from (f"sent twice: {message.rstrip('.')}" for message, count in sent.items() if count > 1)
+        expected = {sms.message for sms in reserved}
+        yield from (f"sent, but not reserved: {message.rstrip('.')}" for message in sent.keys() - expected)
+        if not self._faults:
+            yield from (f"reserved, but not sent: {message.rstrip('.')}" for message in expected - sent.keys())
 
-    def _refusals(self, kept: set[Text]) -> Iterator[str]:
-        """None is refused that was promised before; in fair weather, where none is given back, none while there was room."""
-        for refused in [sent for sent in self.sent if sent.answer.status == 429]:
-            before = [sent for sent in self.sent if sent.began < refused.ended and sent.answer.status != 429]
+    def _check_rejections(self, reserved: set[Sms]) -> Iterator[str]:
+        """No accepted message is rejected later; without faults, where no reservation is cancelled, none below the limits."""
+        for rejected in [request for request in self.requests if request.response.status == 429]:
+            before = [other for other in self.requests if other.began < rejected.ended and other.response.status != 429]
             if any(
-                sent.text == refused.text and sent.ended < refused.began and sent.answer.status == 202 for sent in before
+                other.sms == rejected.sms and other.ended < rejected.began and other.response.status == 202
+                for other in before
             ):
-                yield f"refused, though it was promised: {refused.text}"
-            counted = _counted(kept & {sent.text for sent in before})
-            full = [name for name, amount in refused.text.amounts.items() if counted[name] + amount > _limit(name)]
-            if self._fair and not full:
-                yield f"refused, though there was room: {refused.text}"
+                yield f"rejected, though accepted before: {rejected.sms}"
+            counted = _count(reserved & {other.sms for other in before})
+            full = [name for name, amount in rejected.sms.amounts.items() if counted[name] + amount > _limit(name)]
+            if not self._faults and not full:
+                yield f"rejected, though below the limits: {rejected.sms}"
 
 
-def _counted(texts: Iterable[Text]) -> Counter[str]:
-    return sum((Counter(text.amounts) for text in texts), Counter())
+def _count(messages: Iterable[Sms]) -> Counter[str]:
+    return sum((Counter(sms.amounts) for sms in messages), Counter())
 
 
 def _limit(name: str) -> int:

@@ -1,4 +1,4 @@
-"""A stand-in for AWS with the table, a proxy before it, and warm instances of the function behind both."""
+"""Testbed for faults: a table in the emulator, a proxy in front of it, and warm instances of the function behind the proxy."""
 
 import json
 import shutil
@@ -11,129 +11,113 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import boto3
-
 from chalicelib.config import Settings, settings
-from tests.conftest import ROOT, TABLE, table_properties
+from tests.conftest import ROOT, table_properties
 from tests.support import documented, leaks
-from tests.support.aws import Aws, running
+from tests.support.emulator import Emulator
 from tests.support.events import context, event
-from tests.support.local_server import PATIENCE, SLOWER, slowed_down
-from tests.support.people import Answer
-from tests.support.proxy import Proxy, Wire
+from tests.support.local_server import TIMEOUT, TIMEOUT_FACTOR, lengthen_timeouts
+from tests.support.people import Response
+from tests.support.proxy import Proxy, Route
 
-_NEEDED = (".chalice", "app.py", "chalicelib", "tests", "tools")
+_COPIED = (".chalice", "app.py", "chalicelib", "tests", "tools")
 
 
 class Instance:
-    """One warm instance of the function, and the wire that it has to DynamoDB and SNS."""
+    """One warm instance of the function, with its own proxy route to DynamoDB and SNS."""
 
-    def __init__(self, port: int, wire: Wire) -> None:
-        self.wire = wire
-        self._connection = socket.create_connection(("127.0.0.1", port), PATIENCE)
+    def __init__(self, port: int, route: Route) -> None:
+        self.route = route
+        self._connection = socket.create_connection(("127.0.0.1", port), TIMEOUT)
         self._lines: IO[str] = self._connection.makefile("rw", encoding="utf-8")
-        self._lines.write(wire.url + "\n")
+        self._lines.write(route.url + "\n")
 
     def __call__(
         self, claims: dict[str, Any], method: str, path: str, body: Any = None, milliseconds: int = 10_000, **headers: str
-    ) -> Answer:
-        """Send what the gateway would, with so much time left; see that the document tells of the answer, and nothing leaks.
+    ) -> Response:
+        """Invoke the function as API Gateway does; check the response against the OpenAPI document, and for leaks.
 
-        Like all times of the instance, the time left is longer in truth: SLOWER times.
+        `milliseconds` is the remaining time; like all timeouts of the instance, it is multiplied by TIMEOUT_FACTOR.
         """
-        told = [*leaks.values(path), *leaks.who(claims)]
+        values = [*leaks.path_values(path), *leaks.caller_ids(claims)]
         path, _, query = path.partition("?")
         task = {"task_id": path.removeprefix("/tasks/")} if path.startswith("/tasks/") else None
-        route = "/tasks/{task_id}" if task else path
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        template = "/tasks/{task_id}" if task else path
+        sent_headers = {name.replace("_", "-"): value for name, value in headers.items()}
         changes: Any = {
             "path": path,
-            "headers": sent,
-            "multiValueHeaders": {name: [value] for name, value in sent.items()},
+            "headers": sent_headers,
+            "multiValueHeaders": {name: [value] for name, value in sent_headers.items()},
             "multiValueQueryStringParameters": urllib.parse.parse_qs(query) or None,
             "pathParameters": task,
-            "requestContext": context(method, route, {"claims": claims}) | {"path": f"/prod{path}"},
+            "requestContext": context(method, template, {"claims": claims}) | {"path": f"/prod{path}"},
         }
         text = None if body is None else json.dumps(body)
-        said = leaks.Sent(sent, text, told)
-        asked = {"event": event(method, route, body=text) | changes, "milliseconds": SLOWER * milliseconds}
-        self._lines.write(json.dumps(asked) + "\n")
+        sent = leaks.Sent(sent_headers, text, values)
+        invocation = {"event": event(method, template, body=text) | changes, "milliseconds": TIMEOUT_FACTOR * milliseconds}
+        self._lines.write(json.dumps(invocation) + "\n")
         self._lines.flush()
-        answer, written = json.loads(self._lines.readline())
-        shown = path, answer["statusCode"], answer["headers"], answer["body"]
-        documented.fits(method, *shown)
-        leaks.answered(method, *shown, said)
-        leaks.logged(written, said)
-        assert f'"route":"{route}","status":{answer["statusCode"]},' in written  # else nobody has listened
-        return Answer(answer["statusCode"], answer["headers"], answer["body"].encode())
+        response, log = json.loads(self._lines.readline())
+        parts = path, response["statusCode"], response["headers"], response["body"]
+        documented.assert_documented(method, *parts)
+        leaks.check_response(method, *parts, sent)
+        leaks.check_log(log, sent)
+        assert f'"route":"{template}","status":{response["statusCode"]},' in log  # the capture works
+        return Response(response["statusCode"], response["headers"], response["body"].encode())
 
     def close(self) -> None:
         self._lines.close()
         self._connection.close()
 
 
-class Ground:
-    """Where cases stand side by side; each has an instance and people of its own."""
+class Testbed:
+    """Starts instances; tests can use it at the same time, because each has its own instance and callers."""
 
-    def __init__(self, aws: Aws, proxy: Proxy, table: str, checkout: Path, port: int) -> None:
-        self.aws, self.proxy, self.table, self._port = aws, proxy, table, port
+    __test__ = False  # pytest collects classes whose names start with Test
+
+    def __init__(self, emulator: Emulator, proxy: Proxy, table: str, checkout: Path, port: int) -> None:
+        self.emulator, self.proxy, self.table, self._port = emulator, proxy, table, port
         self.checkout = checkout
         """The copy whose code the instances run."""
-        self.dynamodb: Any = boto3.client(  # that goes by no proxy
-            "dynamodb", settings.region, endpoint_url=aws.url, aws_access_key_id="test", aws_secret_access_key="test"
-        )
+        self.dynamodb = emulator.client("dynamodb", settings.region)  # past the proxy
 
     @contextmanager
     def instance(self) -> Iterator[Instance]:
-        instance = Instance(self._port, self.proxy.wire(self.aws.url))
+        instance = Instance(self._port, self.proxy.route(self.emulator.url))
         try:
             yield instance
         finally:
             instance.close()
 
-    def rows(self, partition: str, start: str) -> list[dict[str, Any]]:
-        """Return what stands in a partition under sort keys that start so."""
+    def items(self, partition: str, prefix: str) -> list[dict[str, Any]]:
+        """Return the items of a partition whose sort keys start with the prefix."""
         query = {
             "KeyConditionExpression": "PK = :pk AND begins_with(SK, :start)",
-            "ExpressionAttributeValues": {":pk": {"S": partition}, ":start": {"S": start}},
+            "ExpressionAttributeValues": {":pk": {"S": partition}, ":start": {"S": prefix}},
         }
-        rows: list[dict[str, Any]] = self.dynamodb.query(TableName=self.table, ConsistentRead=True, **query)["Items"]
-        return rows
+        items: list[dict[str, Any]] = self.dynamodb.query(TableName=self.table, ConsistentRead=True, **query)["Items"]
+        return items
 
-    def texts(self, number: str) -> int:
-        """Return how many texts have gone out to a number."""
-        return len(self.messages(number))
-
-    def messages(self, number: str) -> list[str]:
-        """Return the texts that have gone out to a number."""
-        told = self.aws.asked(f"/_ministack/sns/sms-messages?phoneNumber={urllib.parse.quote(number)}")
-        return [text["Message"] for text in told["sms_messages"].get(number, [])]
+    def sms_messages(self, number: str) -> list[str]:
+        """Return the SMS messages that were sent to a number."""
+        sent = self.emulator.get(f"/_ministack/sns/sms-messages?phoneNumber={urllib.parse.quote(number)}")
+        return [message["Message"] for message in sent["sms_messages"].get(number, [])]
 
 
 @contextmanager
-def prepared(folder: Path, **stage: str) -> Iterator[Ground]:
-    """Give a ground with an AWS of its own for the length of a block, as `shared` does."""
-    with running(folder) as aws, shared(aws, folder, TABLE, **stage) as ground:
-        yield ground
+def run_testbed(emulator: Emulator, folder: Path, table: str, **stage: str) -> Iterator[Testbed]:
+    """Run a testbed with its own table; keyword arguments replace settings of the stage, whose SMS limits are out of reach."""
+    checkout = lengthen_timeouts(_copy_function(folder / "function"))
+    with Proxy() as proxy, _run_function(emulator, checkout, {"TABLE_NAME": table} | stage) as port:
+        testbed = Testbed(emulator, proxy, table, checkout, port)
+        testbed.dynamodb.create_table(TableName=table, **table_properties())
+        yield testbed
 
 
-@contextmanager
-def shared(aws: Aws, folder: Path, table: str, **stage: str) -> Iterator[Ground]:
-    """Give a ground with a table of its own for the length of a block.
-
-    The limits of texts are out of reach unless the stage names others.
-    """
-    checkout = slowed_down(_copied(folder / "function"))
-    with Proxy() as proxy, _function(aws, checkout, {"TABLE_NAME": table} | stage) as port:
-        ground = Ground(aws, proxy, table, checkout, port)
-        ground.dynamodb.create_table(TableName=table, **table_properties())
-        yield ground
-
-
-def _copied(folder: Path) -> Path:
-    """Copy what a function consists of, and what runs it; this may be a copy itself, without a repository."""
-    folder.mkdir()
-    for name in _NEEDED:
+def _copy_function(folder: Path) -> Path:
+    """Copy the function and its test support without git: this checkout may be a copy that is no repository."""
+    folder.mkdir(parents=True)
+    for name in _COPIED:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
@@ -142,11 +126,11 @@ def _copied(folder: Path) -> Path:
 
 
 @contextmanager
-def _function(aws: Aws, checkout: Path, changes: dict[str, str]) -> Iterator[int]:
-    """Run tests/support/instance.py; gives its port."""
+def _run_function(emulator: Emulator, checkout: Path, changes: dict[str, str]) -> Iterator[int]:
+    """Run instance.py and yield its port."""
     limits = {f"SMS_{name}": "1000000" for name in ("PER_CLIENT_AND_MINUTE", "PER_NUMBER_AND_HOUR", "PARTS_PER_DAY")}
     stage = {name.upper(): str(getattr(settings, name)) for name in Settings.__struct_fields__} | limits
-    environment = aws.environment | stage | changes | {"AWS_LAMBDA_FUNCTION_NAME": "task-api-prod"}
+    environment = emulator.environment | stage | changes | {"AWS_LAMBDA_FUNCTION_NAME": "task-api-prod"}
     command = [sys.executable, "-m", "tests.support.instance"]
     with subprocess.Popen(
         command, cwd=checkout, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

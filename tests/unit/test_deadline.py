@@ -8,9 +8,9 @@ import pytest
 
 from chalicelib.deadline import DeadlineReached, run, seconds_left
 from tests.support.alarm import Alarm
-from tests.support.sdk_faults import elsewhere
+from tests.support.sdk_faults import in_another_thread
 
-pytestmark = pytest.mark.usefixtures("may_ring")
+pytestmark = pytest.mark.usefixtures("ignored_alarms")
 
 
 def test_the_deadline_interrupts_work_that_waits() -> None:
@@ -42,7 +42,7 @@ def test_no_handler_of_exceptions_stops_the_deadline(alarm: Alarm) -> None:
     assert stopped == []
 
 
-def test_the_deadline_rings_again_where_python_ignores_an_exception(alarm: Alarm, may_ring: list[str]) -> None:
+def test_the_deadline_rings_again_where_python_ignores_an_exception(alarm: Alarm, ignored_alarms: list[str]) -> None:
     class Slow:
         def __del__(self) -> None:
             alarm.start()
@@ -54,7 +54,7 @@ def test_the_deadline_rings_again_where_python_ignores_an_exception(alarm: Alarm
 
     with pytest.raises(DeadlineReached):
         run(0.05, work)
-    assert "Slow.__del__" in may_ring[0]
+    assert "Slow.__del__" in ignored_alarms[0]
 
 
 def test_work_that_ends_in_time_is_not_interrupted() -> None:
@@ -74,7 +74,7 @@ def test_work_in_another_thread_has_no_alarm() -> None:
         assert threading.current_thread() is not threading.main_thread()
         return signal.getitimer(signal.ITIMER_REAL)
 
-    assert elsewhere(lambda: run(30, work)) == (0, 0)
+    assert in_another_thread(lambda: run(30, work)) == (0, 0)
 
 
 def test_the_deadline_interrupts_nothing_behind_the_work_however_close_to_its_end_it_rings() -> None:
@@ -98,5 +98,5 @@ def test_the_deadline_interrupts_nothing_behind_the_work_however_close_to_its_en
 
 def test_work_can_tell_how_much_time_it_has_left() -> None:
     assert 29 < run(30, seconds_left) <= 30
-    assert 29 < elsewhere(lambda: run(30, seconds_left)) <= 30
-    assert elsewhere(seconds_left) == float("inf")
+    assert 29 < in_another_thread(lambda: run(30, seconds_left)) <= 30
+    assert in_another_thread(seconds_left) == float("inf")

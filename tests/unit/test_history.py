@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tests.support.history import NEVER, Call, State, linearizable
+from tests.support.linearizability import NEVER, Call, State, linearizable
 
 ONE, TWO, THREE = (State(version, title, "pending", "~") for version, title in [(1, "a"), (2, "b"), (3, "c")])
 DONE, DUE = TWO._replace(status="done"), TWO._replace(place="2030")
@@ -50,7 +50,7 @@ GOOD = {
     "a lost change was not made": [CREATED, lost(2, "b"), read(4, 5, ONE)],
     "a lost change was made late": [CREATED, lost(2, "b"), read(4, 5, ONE), read(6, 7, TWO)],
     "a lost change was made unseen": [CREATED, lost(2, "b"), change(4, 5, THREE)],
-    "a lost creation": [CREATED._replace(ended=NEVER, answer=None), read(2, 3, None), read(4, 5, ONE)],
+    "a lost creation": [CREATED._replace(ended=NEVER, response=None), read(2, 3, None), read(4, 5, ONE)],
     "a tag that did not fit": [CREATED, change(2, 3, TWO), refused(4, 5, 2, 1)],
     "one of two tags fits": [CREATED, change(2, 3, TWO, 1, 7)],
     "gone": [CREATED, deleted(2, 3), read(4, 5, None), deleted(6, 7, 404)],

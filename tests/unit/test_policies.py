@@ -60,12 +60,12 @@ def used() -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.whole
+@pytest.mark.aggregate
 def test_what_the_app_has_called_is_what_it_may_call() -> None:
     assert used() == allowed("")
 
 
-@pytest.mark.whole
+@pytest.mark.aggregate
 def test_the_authorizer_calls_nothing() -> None:
     assert allowed("user_authorizer") == {}
 

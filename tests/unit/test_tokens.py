@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives import serialization
 
 from chalicelib.auth import tokens
 from tests.support import pool
-from tests.support.people import Answer, Person
+from tests.support.people import Person, Response
 from tests.support.pool import access_claims, id_claims, token
 
 
-def call(authorization: str | None) -> Answer:
+def call(authorization: str | None) -> Response:
     return Person(authorization)("GET", "/tasks")
 
 
