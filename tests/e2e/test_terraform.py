@@ -105,7 +105,7 @@ def test_invalid_variables_are_rejected_by_the_plan(module: Module) -> None:
         "web_origin": "*",
     }
     output = module("plan", "-input=false", *(f"-var={name}={value}" for name, value in wrong.items()), status=1)
-    assert output.count("It has to be") == len(wrong)
+    assert output.count("It must be") == len(wrong)
 
 
 class TestTheApi:
