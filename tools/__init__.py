@@ -1,1 +1,1 @@
-"""Never shipped: AWS on a laptop, `make run`, and what a developer needs beside it."""
+"""Development tools, never shipped: the local server, deployment, and generated files."""

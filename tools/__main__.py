@@ -1,129 +1,145 @@
-"""What a developer asks for: `python -m tools --help` lists it."""
+"""The command line of the tools: `python -m tools --help`."""
 
 import argparse
 import os
 import signal
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
+from typing import NamedTuple
+
+from tools import stages
+from tools.errors import CommandError, missing_package
+
+
+class _Command(NamedTuple):
+    function: Callable[[argparse.Namespace], None]
+    help: str
+    argument: str = ""
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from tools.local import run
+
+    parent = os.getppid() if arguments.end_with_parent else 0
+    run.run(arguments.host, arguments.port, arguments.stage, reload=arguments.reload, parent=parent)
+
+
+def _stop(_: argparse.Namespace) -> None:
+    from tools.local import run
+
+    run.stop()
+
+
+def _use_local_aws(arguments: argparse.Namespace) -> None:
+    from tools.local import emulator, settings, sms_client, users
+
+    variables = emulator.connect()
+    match arguments.command:
+        case "env":
+            print(settings.format_exports(variables))
+        case "signup":
+            print(users.sign_up(arguments.email))
+        case "token":
+            print(users.sign_in(arguments.user))
+        case "machine-token":
+            print(sms_client.fetch_token())
+        case "inbox":
+            print(sms_client.list_messages())
+
+
+def _generate(_: argparse.Namespace) -> None:
+    stages.ignore_aws_account()
+    stages.apply_placeholder_settings(stages.LOCAL)  # the app reads its settings when it is imported
+    from tools.deploy import template
+    from tools.generate import licences, openapi, policies, reference
+
+    for module in (openapi, reference, policies, template, licences):
+        module.write()
+
+
+def _package(arguments: argparse.Namespace) -> None:
+    stage = arguments.stage
+    stages.require_stage(stage)
+    stages.ignore_aws_account()
+    stages.apply_placeholder_settings(stage)
+    from tools.deploy import packaging, terraform
+
+    if arguments.command == "package":
+        packaging.package(stage, stages.ROOT / "dist" / stage)
+        print(f"Wrote dist/{stage}. Its MANIFEST.md lists the contents, docs/deploy.md says how to deploy it.")
+    else:
+        terraform.package(stage, stages.ROOT / "dist" / f"{stage}-terraform")
+        print(f"Wrote dist/{stage}-terraform. Its README.md says how to use it.")
+
+
+def _deploy(arguments: argparse.Namespace) -> None:
+    stages.require_stage(arguments.stage)
+    stages.require_region()
+    stages.apply_placeholder_settings(arguments.stage)
+    from tools.deploy import deploy
+
+    if arguments.command == "deploy":
+        deploy.deploy(arguments.stage)
+    else:
+        deploy.destroy(arguments.stage)
+
 
 _COMMANDS = {
-    "run": "serve the API on this machine, and start or join an AWS there",
-    "stop": "end all that `run` and `chalice local` serve from this folder",
-    "env": 'print the settings of what is running, for: eval "$(python -m tools env)"',
-    "signup": "sign up a user of the local pool and print the password",
-    "token": "sign a user in and print the ID token",
-    "machine-token": "print an access token of the machine client, by client credentials",
-    "inbox": "print the texts that were sent",
-    "generate": "write what is generated from the code: openapi.json, docs.html, the policies, merge templates and licences",
-    "package": "write the CloudFormation template and the zip of a stage to dist",
-    "package-terraform": "write the Terraform module and the zip of a stage to dist",
-    "deploy": "deploy a stage to the AWS that you are signed in to",
-    "destroy": "take a stage away from there",
-}
-_ARGUMENTS = dict.fromkeys(("package", "package-terraform", "deploy", "destroy"), "stage") | {
-    "signup": "email",
-    "token": "user",
+    "run": _Command(_run, "serve the API on this machine; start or join the local AWS"),
+    "stop": _Command(_stop, "stop everything that `run` and `chalice local` serve from this folder"),
+    "env": _Command(_use_local_aws, 'print the settings of the local AWS, for: eval "$(python -m tools env)"'),
+    "signup": _Command(_use_local_aws, "sign up a local user and print the password", "email"),
+    "token": _Command(_use_local_aws, "sign in a local user and print the ID token", "user"),
+    "machine-token": _Command(_use_local_aws, "print an access token of the machine client"),
+    "inbox": _Command(_use_local_aws, "print the SMS messages that were sent"),
+    "generate": _Command(_generate, "write the generated files: OpenAPI, docs page, policies, merge templates, licences"),
+    "package": _Command(_package, "write the CloudFormation template and the zip of a stage to dist", "stage"),
+    "package-terraform": _Command(_package, "write the Terraform module and the zip of a stage to dist", "stage"),
+    "deploy": _Command(_deploy, "deploy a stage to the current AWS account", "stage"),
+    "destroy": _Command(_deploy, "delete a stage from the current AWS account", "stage"),
 }
 
 
 def main() -> int:
-    """Do what the arguments say; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tools", description="The task API on a laptop, and its way to AWS.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, told in _COMMANDS.items():
-        command = commands.add_parser(name, help=told)
-        if name in _ARGUMENTS:
-            command.add_argument("argument", metavar=_ARGUMENTS[name])
-    run = commands.choices["run"]
-    run.add_argument("--host", default="127.0.0.1")
-    run.add_argument("--port", default=os.environ.get("PORT") or "8000")
-    run.add_argument("--stage", default="local")
-    run.add_argument("--no-reload", dest="reload", action="store_false")
-    run.add_argument("--end-with-parent", action="store_true", help="end when the process that has started this one ends")
-    arguments = parser.parse_args()
-
+    """Run the command that the arguments name; return the exit status."""
+    arguments = _parse_arguments()
     if sys.platform == "win32":
-        print(
-            "macOS, Linux or WSL is needed; on Windows, do the same in WSL (https://learn.microsoft.com/windows/wsl).",
-            file=sys.stderr,
+        return _fail(
+            "This project needs macOS, Linux or WSL. On Windows, use WSL (https://learn.microsoft.com/windows/wsl)."
         )
-        return 1
-    from tools.environment import LocalError, missing  # noqa: PLC0415 - which Windows cannot import
-
     for package in ("boto3", "ministack") if arguments.command == "run" else ("boto3",):
         if not find_spec(package):
-            return _fail(missing(package))
+            return _fail(missing_package(package))
     try:
-        _do(arguments)
-    except (LocalError, OSError) as error:
+        _COMMANDS[arguments.command].function(arguments)
+    except (CommandError, OSError) as error:
         return _fail(error)
     return 0
 
 
+def _parse_arguments() -> argparse.Namespace:
+    description = "Runs the task API on this machine, and packages and deploys it."
+    parser = argparse.ArgumentParser(prog="python -m tools", description=description)
+    commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+    for name, command in _COMMANDS.items():
+        options = commands.add_parser(name, help=command.help, description=command.help)
+        if command.argument:
+            options.add_argument(command.argument)
+    run = commands.choices["run"]
+    run.add_argument("--host", default="127.0.0.1")
+    run.add_argument("--port", default=os.environ.get("PORT") or "8000")
+    run.add_argument("--stage", default=stages.LOCAL)
+    run.add_argument("--no-reload", dest="reload", action="store_false", help="do not restart when a file changes")
+    run.add_argument("--end-with-parent", action="store_true", help="stop when the parent process ends")
+    return parser.parse_args()
+
+
 def _fail(reason: object) -> int:
     print(reason, file=sys.stderr)
-    if "CHALICE_WORKER" in os.environ:  # else Chalice's reloader, whose worker this is, would report success
+    if "CHALICE_WORKER" in os.environ:  # Chalice's reloader, the parent, would report success
         os.kill(os.getppid(), signal.SIGTERM)
     return 1
-
-
-def _do(arguments: argparse.Namespace) -> None:
-    command, argument = arguments.command, getattr(arguments, "argument", "")
-    if command in {"generate", "package", "package-terraform", "deploy", "destroy"}:
-        _on_the_way_to_aws(command, argument)
-        return
-    from tools import environment  # noqa: PLC0415
-    from tools.local import emulator, run, sms_client, users  # noqa: PLC0415
-
-    if command == "run":
-        port, parent = environment.port("PORT", arguments.port), os.getppid() if arguments.end_with_parent else 0
-        run.run(arguments.host, port, arguments.stage, reload=arguments.reload, parent=parent)
-        return
-    if command == "stop":
-        run.stop()
-        return
-    variables = emulator.join()
-    if command == "env":
-        print(environment.shell(variables))
-    elif command == "inbox":
-        print(sms_client.inbox())
-    elif command == "machine-token":
-        print(sms_client.token())
-    elif command == "signup":
-        print(users.signup(argument))
-    else:
-        print(users.token(argument))
-
-
-def _on_the_way_to_aws(command: str, stage: str) -> None:
-    from tools import environment  # noqa: PLC0415
-
-    if command != "generate":
-        environment.require_stage(stage)
-    if command in {"deploy", "destroy"}:
-        environment.require_region()
-    else:
-        environment.use_none()
-    environment.describe(stage or environment.STAGE)
-    from tools.deploy import deploy, packaging, template, terraform  # noqa: PLC0415 - some import the app
-    from tools.generate import licences, openapi, policies, reference  # noqa: PLC0415 - some import the app
-
-    if command == "generate":
-        openapi.write()
-        reference.write()
-        policies.write()
-        template.write()
-        licences.write()
-    elif command == "package":
-        packaging.package(stage, environment.ROOT / "dist" / stage)
-        print(f"Written to dist/{stage}: MANIFEST.md tells what it is, docs/deploy.md how to deploy it.")
-    elif command == "package-terraform":
-        terraform.package(stage, environment.ROOT / "dist" / f"{stage}-terraform")
-        print(f"Written to dist/{stage}-terraform: README.md there tells how to use it.")
-    elif command == "deploy":
-        deploy.deploy(stage)
-    else:
-        deploy.destroy(stage)
 
 
 if __name__ == "__main__":

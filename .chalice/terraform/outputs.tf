@@ -9,22 +9,22 @@ output "rest_api_id" {
 }
 
 output "table_name" {
-  description = "TABLE_NAME in the settings of the functions."
+  description = "Value of the setting TABLE_NAME."
   value       = aws_dynamodb_table.tasks.name
 }
 
 output "user_pool_arn" {
-  description = "USER_POOL_ARN in the settings of the functions."
+  description = "Value of the setting USER_POOL_ARN."
   value       = aws_cognito_user_pool.users.arn
 }
 
 output "web_client_id" {
-  description = "WEB_CLIENT_ID in the settings of the functions."
+  description = "Value of the setting WEB_CLIENT_ID."
   value       = aws_cognito_user_pool_client.web.id
 }
 
 output "machine_client_id" {
-  description = "MACHINE_CLIENT_IDS in the settings of the functions."
+  description = "Value of the setting MACHINE_CLIENT_IDS."
   value       = aws_cognito_user_pool_client.machine.id
 }
 

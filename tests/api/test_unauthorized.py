@@ -68,7 +68,7 @@ def test_behind_the_gateway_the_route_says_it_too(method: str, path: str, author
 @pytest.mark.parametrize(("kind", "wrong"), [("UNAUTHORIZED", ""), ("EXPIRED_TOKEN", f" {EXPIRED}")])
 def test_the_gateway_says_of_all_routes_which_token_they_take(kind: str, wrong: str) -> None:
     """A gateway response is one for all routes: it knows no condition (API Gateway Developer Guide, "Gateway responses")."""
-    detail = json.loads(gateway_responses.templates(gateway_responses.REFUSALS[kind])["application/json"])["detail"]
+    detail = json.loads(gateway_responses.responses("*")[kind]["responseTemplates"]["application/json"])["detail"]
     assert detail == (
         "Send the token that the route takes. /tasks and /admin: the ID token that Amazon Cognito gives a user of the web client. "
         "/sms: an access token from OAuth client credentials, of a machine of this stage, with the scope task-api/sms. "

@@ -67,7 +67,7 @@ def bare(checkout: Path) -> Path:
     """Package without the merge template, and return the folder."""
     done = chalice(checkout, "package", "--stage", "prod", "bare")
     assert done.returncode == 0
-    assert "--merge-template .chalice/merge-prod.json adds it." in done.stderr
+    assert "To add them: --merge-template .chalice/merge-prod.json" in done.stderr
     return checkout / "bare"
 
 
@@ -118,7 +118,7 @@ class TestPackage:
     def test_the_merge_template_of_another_stage_is_rejected(self, checkout: Path, tmp_path: Path) -> None:
         arguments = ("package", "--stage", "prod", "--merge-template", ".chalice/merge-dev.json", str(tmp_path / "out"))
         done = chalice(checkout, *arguments)
-        expected = ".chalice/merge-dev.json is the merge template of another stage; take .chalice/merge-prod.json.\n"
+        expected = ".chalice/merge-dev.json is the merge template of another stage. Use .chalice/merge-prod.json.\n"
         assert (done.returncode, done.stderr) == (1, expected)
         assert not (tmp_path / "out").exists()
 
@@ -141,7 +141,7 @@ class TestOtherCommands:
     def test_an_unknown_stage_is_reported_in_one_line(self, checkout: Path, command: str) -> None:
         done = chalice(checkout, *command.split(), "--stage", "nosuch", AWS_DEFAULT_REGION="us-east-1")
         assert done.returncode == 1
-        expected = "nosuch is not a stage on AWS; take one of dev, staging, prod (.chalice/config.json).\n"
+        expected = "nosuch is not a stage on AWS. Use one of dev, staging, prod (.chalice/config.json).\n"
         assert done.stderr == expected
 
     def test_url_and_invoke_fail_for_a_stage_that_is_not_deployed(self, checkout: Path) -> None:
@@ -172,7 +172,7 @@ class TestDeploy:
     def test_chalice_deploy_without_a_stack_names_the_command_and_changes_nothing(self, account: Checkout) -> None:
         before = deployed_resources(account.emulator)
         done = chalice(account.folder, "deploy", "--stage", "dev", **account.emulator.environment)
-        expected = "Stage dev has no table and no users: no stack task-api-dev. Make them: make deploy STAGE=dev\n"
+        expected = "Stage dev has no table and no users: there is no stack task-api-dev. Run: make deploy STAGE=dev\n"
         assert (done.returncode, done.stderr) == (1, expected)
         assert deployed_resources(account.emulator) == before
 
@@ -193,7 +193,7 @@ class TestDeploy:
         assert "nosuch" in done.stderr
 
     @pytest.mark.parametrize(("environment", "message"), [
-        ({}, "No region of AWS is set."), ({"AWS_DEFAULT_REGION": "eu-central-1"}, "The stack task-api-dev cannot be read: Unable to locate credentials"),
+        ({}, "No AWS region is set."), ({"AWS_DEFAULT_REGION": "eu-central-1"}, "The stack task-api-dev cannot be read: Unable to locate credentials"),
     ])  # fmt: skip
     def test_chalice_deploy_without_a_region_or_credentials_fails_with_one_line(
         self, account: Checkout, environment: dict[str, str], message: str

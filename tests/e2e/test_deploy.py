@@ -52,7 +52,7 @@ def test_deploy_without_a_region_fails(checkout: Checkout) -> None:
     done = checkout.tools("deploy", check=False)
     checkout.emulator.environment["AWS_DEFAULT_REGION"] = region
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("No region of AWS is set.")
+    assert done.stderr.startswith("No AWS region is set.")
     assert resources(checkout.emulator)["stacks"] == []
 
 
@@ -60,7 +60,9 @@ def test_deploy_with_an_unknown_profile_fails_with_one_line(checkout: Checkout) 
     checkout.emulator.environment["AWS_PROFILE"] = "nosuch"
     done = checkout.tools("deploy", check=False)
     del checkout.emulator.environment["AWS_PROFILE"]
-    expected = "The config profile (nosuch) could not be found. Name a profile that is there, or none: unset AWS_PROFILE\n"
+    expected = (
+        "The config profile (nosuch) could not be found. Set AWS_PROFILE to an existing profile, or run: unset AWS_PROFILE\n"
+    )
     assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
 
 
@@ -89,8 +91,8 @@ def test_deploy_rejects_an_existing_log_group_and_prints_how_to_continue(
     for group in (existing, f"{existing}-of-another-owner"):
         logs.delete_log_group(logGroupName=group)
     assert done.returncode == 1
-    assert done.stderr.count(" is there already") == 1
-    assert f"The log group {existing} is there already" in done.stderr
+    assert done.stderr.count(" already exists") == 1
+    assert f"The log group {existing} already exists" in done.stderr
     assert f"aws logs delete-log-group --log-group-name {existing}\n" in done.stderr
     assert resources(checkout.emulator)["stacks"] == before
 
@@ -137,7 +139,7 @@ def test_destroy_without_the_name_of_the_stage_deletes_nothing(checkout: Checkou
     before = resources(checkout.emulator)
     done = checkout.tools("destroy", typed=typed, check=False)
     assert (done.returncode, resources(checkout.emulator)) == (1, before)
-    assert "Nothing was deleted." in done.stderr
+    assert "Nothing was deleted" in done.stderr
 
 
 def test_destroy_keeps_a_protected_table_and_deletes_everything_else(checkout: Checkout) -> None:
@@ -145,8 +147,7 @@ def test_destroy_keeps_a_protected_table_and_deletes_everything_else(checkout: C
     checkout.tools("deploy")
     before = resources(checkout.emulator)
     done = checkout.tools("destroy", typed="dev\n")
-    assert "Stage dev is gone, all but the table task-api-dev" in done.stdout
-    assert "protected from deletion" in done.stdout
+    assert "Kept, because deletion protection is on: table task-api-dev" in done.stdout
     after = resources(checkout.emulator)
     assert (after["stacks"], after["functions"], after["apis"]) == ([], [], [])
     assert after["tables"] == before["tables"] == ["task-api-dev"]
@@ -155,15 +156,15 @@ def test_destroy_keeps_a_protected_table_and_deletes_everything_else(checkout: C
 def test_deploy_fails_if_the_table_exists(checkout: Checkout) -> None:
     done = checkout.tools("deploy", check=False)
     assert done.returncode == 1
-    assert "The table task-api-dev is there already" in done.stderr
+    assert "The table task-api-dev already exists" in done.stderr
     assert resources(checkout.emulator)["stacks"] == []
 
 
 def test_destroy_of_a_deleted_stage_succeeds(checkout: Checkout) -> None:
     dynamodb = checkout.emulator.client("dynamodb")
     dynamodb.update_table(TableName="task-api-dev", DeletionProtectionEnabled=False)
-    assert "Stage dev is gone.\n" in checkout.tools("destroy", typed="dev\n").stdout
-    assert "Stage dev is gone.\n" in checkout.tools("destroy", typed="dev\n").stdout
+    assert "Stage dev is deleted.\n" in checkout.tools("destroy", typed="dev\n").stdout
+    assert "Stage dev is deleted.\n" in checkout.tools("destroy", typed="dev\n").stdout
     assert resources(checkout.emulator)["tables"] == []
 
 

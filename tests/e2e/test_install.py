@@ -27,6 +27,8 @@ PIPS = {
     "26.3": "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13",
 }
 AGAIN = "make run"
+MAKE = "make .venv PYTHON=" + sys.executable.replace(" ", r"\ ")
+"""The command that failed, as make itself quotes it."""
 TWO = {"one": "1.0", "two": "1.0"}
 
 
@@ -162,7 +164,7 @@ def test_newer_releases_do_not_change_the_packages_for_lambda(
     (tmp_path / ".chalice").mkdir()
     shutil.copy(ROOT / ".chalice" / "config.json", tmp_path / ".chalice")
     shutil.copy(newer_index / "requirements.txt", tmp_path)
-    packaging._fetch(tmp_path, "prod", str(tmp_path / "wheels"))
+    packaging._download(tmp_path, "prod", str(tmp_path / "wheels"))
     fetched = {
         path.name.split("-")[0].replace("_", "-"): path.name.split("-")[1] for path in (tmp_path / "wheels").iterdir()
     }
@@ -218,7 +220,7 @@ def test_a_wrong_hash_is_rejected_and_the_right_one_is_installed(checkout: Path)
     status, lines = make_venv(checkout)
     assert status != 0
     assert lines[-1].startswith("A package differs from the one that requirements-dev.txt pins.")
-    assert lines[-1].endswith(f"Then: make .venv PYTHON={sys.executable}")
+    assert lines[-1].endswith(f"Then: {MAKE}")
     assert not (checkout / ".venv" / ".ready").exists()
     path.write_bytes(right)
     assert make_venv(checkout)[0] == 0
@@ -273,7 +275,7 @@ def test_a_pip_conf_with_another_target_is_reported(checkout: Path, tmp_path: Pa
     (tmp_path / "pip.conf").write_text(f"[install]\ntarget = {tmp_path / 'other_target'}\n")
     status, lines = make_venv(checkout, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
     assert status != 0
-    assert lines[-1].startswith("pip has installed into another place")
+    assert lines[-1].startswith("pip installed into another folder")
     assert not (checkout / ".venv" / ".ready").exists()
 
 
@@ -283,8 +285,8 @@ def test_a_symbolic_link_is_not_emptied(checkout: Path, tmp_path: Path) -> None:
     (checkout / ".venv").symlink_to(tmp_path / "kept")
     status, lines = make_venv(checkout)
     assert status != 0
-    expected = f"Remove the link, then: make .venv PYTHON={sys.executable}"
-    assert lines == [f".venv is a link, and what it leads to would be emptied. {expected}"]
+    expected = f"Remove the link, then: {MAKE}"
+    assert lines == [f".venv is a symbolic link, and its target would be emptied. {expected}"]
     assert (tmp_path / "kept" / "file").exists()
 
 
@@ -299,7 +301,7 @@ def old_python(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("old_python")
 def test_an_old_python_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert install.main() == 1
-    line = "Python 3.11 or later is needed, and this is 3.9. Name one: make run PYTHON=python3.12\n"
+    line = "Python 3.11 or later is required; this is 3.9. Choose another one: make run PYTHON=python3.12\n"
     assert capsys.readouterr().err == line
 
 

@@ -59,7 +59,7 @@ def carol(server: LocalServer) -> str:
 class TestStartup:
     def test_the_commands_that_make_run_prints_work_when_pasted(self, server: LocalServer) -> None:
         printed = server.output.read_text()
-        commands = re.findall(r"^  ((?:TOKEN=|MACHINE=|curl |LOCAL_HOME=\S+ \S+ -m tools inbox).*)$", printed, re.MULTILINE)
+        commands = re.findall(r"^  ((?:TOKEN=|MACHINE=|curl |LOCAL_HOME=.* -m tools inbox).*)$", printed, re.MULTILINE)
         assert len(commands) == 6
         script = "\necho\n".join(commands)
         environment = {name: value for name, value in server.environment.items() if name != "LOCAL_HOME"}
@@ -125,7 +125,7 @@ class TestTokens:
         other = cognito.create_user_pool_client(
             UserPoolId=pool, ClientName="other", ExplicitAuthFlows=["ALLOW_USER_SRP_AUTH"]
         )
-        password = json.loads((server.home / "people.json").read_text())["bob@example.com"]
+        password = json.loads((server.home / "passwords.json").read_text())["bob@example.com"]
 
         def sign_in(client: str) -> Any:
             return AWSSRP("bob@example.com", password, pool, client, client=cognito).authenticate_user()[
@@ -148,7 +148,7 @@ class TestTokens:
         assert statuses == dict.fromkeys(statuses, 401) | {"id": 200}
 
     def test_a_wrong_password_gets_no_token(self, server: LocalServer, tmp_path: Path) -> None:
-        passwords = server.home / "people.json"
+        passwords = server.home / "passwords.json"
         before = passwords.read_text()
         try:
             passwords.write_text(json.dumps(json.loads(before) | {"bob@example.com": "Wrong12345"}))
@@ -290,8 +290,8 @@ def ip_address(address: str) -> str:
 class TestCommands:
     def test_plain_chalice_local_works_with_the_settings_that_env_prints(self, server: LocalServer) -> None:
         port = free_port()
-        chalice = Path(sys.executable).with_name("chalice")
-        script = f'eval "$({sys.executable} -m tools env)"; exec {chalice} local --stage local --port {port} --no-autoreload'
+        python, chalice = (shlex.quote(str(Path(sys.executable).with_name(name))) for name in ("python", "chalice"))
+        script = f'eval "$({python} -m tools env)"; exec {chalice} local --stage local --port {port} --no-autoreload'
         environment = server.environment | {"AWS_PROFILE": "mine", "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:9"}
         plain = subprocess.Popen(
             ["bash", "-c", script],
@@ -384,7 +384,7 @@ class TestStartAndStop:
         server = LocalServer(tmp_path / "home")
         server.environment["PORT"] = value
         done = server.tools("run")
-        assert (done.returncode, done.stderr) == (1, f"PORT={value} is not a port; take a number from 1 to 65535.\n")
+        assert (done.returncode, done.stderr) == (1, f"PORT={value} is not a port. Use a number from 1 to 65535.\n")
 
     def test_an_emulator_that_does_not_start_is_reported_in_one_line(self, tmp_path: Path) -> None:
         server = LocalServer(tmp_path / "home")
@@ -393,14 +393,14 @@ class TestStartAndStop:
         server.environment["PYTHONPATH"] = str(tmp_path / "broken")
         done = server.tools("run")
         assert done.returncode == 1
-        assert done.stderr == f"The local AWS does not start; {server.home / 'aws.log'} tells why.\n"
+        assert done.stderr == f"The local AWS did not start; {server.home / 'aws.log'} says why. Fix it, then start again.\n"
         assert "no" in (server.home / "aws.log").read_text()
         assert open_ports(server.port, server.aws_port) == []
 
     def test_a_python_that_is_too_old_is_reported_in_one_line(self, tmp_path: Path) -> None:
         old = tmp_path / "python3"
         program = "import runpy, sys; sys.version_info = (3, 10, 0); del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
-        old.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{program}" "$@"\n')
+        old.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "{program}" "$@"\n')
         old.chmod(0o755)
         for name in ("Makefile", "tools/install.py", "requirements.txt", "requirements-dev.txt"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -409,7 +409,7 @@ class TestStartAndStop:
         done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, check=False, text=True)
         assert done.returncode != 0
         assert done.stderr.splitlines()[0] == (
-            "Python 3.11 or later is needed, and this is 3.10. Name one: make run PYTHON=python3.12"
+            "Python 3.11 or later is required; this is 3.10. Choose another one: make run PYTHON=python3.12"
         )
 
     def test_make_stop_stops_the_server_and_prints_that(self, tmp_path: Path) -> None:
@@ -450,7 +450,7 @@ class TestStartAndStop:
         monkeypatch.setattr("sys.argv", ["", *arguments])
         assert importlib.import_module(module).main() == 1
         errors = capsys.readouterr().err
-        assert errors.startswith("macOS, Linux or WSL is needed")
+        assert errors.startswith("This project needs macOS, Linux or WSL")
         assert errors.count("\n") == 1
 
 
@@ -509,7 +509,7 @@ class TestReload:
     def test_a_file_in_a_new_folder_causes_a_reload(self, edited: LocalServer) -> None:
         folder = edited.checkout / "chalicelib" / "added"
         folder.mkdir()
-        edited.wait_for_output("chalicelib/added. Starting again ...")
+        edited.wait_for_output("chalicelib/added. Restarting ...")
         edited.wait_for_output("chalicelib/added/__init__.py", lambda: (folder / "__init__.py").write_text(""))
 
     def test_exceptions_and_the_log_of_the_app_are_printed_locally(self, edited: LocalServer) -> None:
@@ -531,10 +531,10 @@ class TestReload:
             path.write_text(path.read_text().replace(__version__, "changed"))
             server.wait_for_release("changed")
             path.write_text("this is no Python")
-            server.wait_for_output("The app does not start: ")
+            server.wait_for_output("The app did not start: ")
             path.write_text('"""Fixed."""\n\n__version__ = "fixed"\n')
             server.wait_for_release("fixed")
-            assert "Changed: chalicelib/__init__.py. Starting again ..." in server.output.read_text()
+            assert "Changed: chalicelib/__init__.py. Restarting ..." in server.output.read_text()
             assert "Traceback" not in server.output.read_text()
         finally:
             server.stop()

@@ -72,7 +72,8 @@ def translate(template: Any) -> Any:
 def run(tool: str, *arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     if not (LINTERS / tool).exists():
         pytest.skip(f"{tool} is missing; `make check` installs it")
-    command = [str(LINTERS / tool), *map(str, arguments)]
+    # By Python: the first line of checkov cannot name an interpreter whose path has a space.
+    command = [str(LINTERS / "python"), str(LINTERS / tool), *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, check=False, text=True, cwd=cwd, env=clean_environment(), timeout=1200
     )
@@ -200,13 +201,13 @@ def contents(path: Path) -> dict[str, bytes]:
 def chalice_template(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Return Chalice's own template of an app with one route and log_retention_in_days."""
     out = tmp_path_factory.mktemp("plain")
-    with packaging.shipped("prod", log_retention_in_days=7) as copy:
+    with packaging.copy_shipped("prod", log_retention_in_days=7) as copy:
         shutil.rmtree(copy / "chalicelib")
         (copy / "requirements.txt").write_text("")
         (copy / "app.py").write_text("from chalice import Chalice\n\napp = Chalice('x')\napp.route('/')(print)\n")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-            packaging.chalice(copy, "package", "prod", str(out))
+            packaging.run_chalice(copy, "package", "prod", str(out))
     return json.loads((out / "sam.json").read_text())
 
 

@@ -134,7 +134,9 @@ class TestContents:
             app.write("import chalicelib.untracked\n")
         environment = clean_environment(**NO_METADATA)
         done = subprocess.run(command, cwd=checkout, env=environment, check=False, capture_output=True, text=True)
-        expected = "The app imports what is left out and would not start on AWS: git add chalicelib/untracked.py\n"
+        expected = (
+            "The app imports files that are left out and would not start on AWS. Run: git add chalicelib/untracked.py\n"
+        )
         assert (done.returncode, done.stderr.splitlines(keepends=True)[-1]) == (1, expected)
         assert not (checkout / "dist").exists()
 
@@ -144,7 +146,7 @@ class TestContents:
         command = [sys.executable, "-m", *MAKE]
         done = subprocess.run(command, cwd=checkout, env=clean_environment(), check=False, capture_output=True, text=True)
         assert done.returncode == 1
-        assert done.stderr.startswith("git cannot tell what is to be shipped: fatal:")
+        assert done.stderr.startswith("git cannot list the files to ship: fatal:")
 
     def test_a_repository_of_another_user_above_the_project_is_reported(self, tmp_path: Path) -> None:
         checkout = copy_checkout(tmp_path / "several" / "checkout")
@@ -152,7 +154,7 @@ class TestContents:
         command, environment = [sys.executable, "-m", *MAKE], clean_environment(GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
         done = subprocess.run(command, cwd=checkout, env=environment, check=False, capture_output=True, text=True)
         assert done.returncode == 1
-        assert done.stderr.startswith("git cannot tell what is to be shipped: fatal: detected dubious ownership")
+        assert done.stderr.startswith("git cannot list the files to ship: fatal: detected dubious ownership")
 
 
 class TestEnvironment:

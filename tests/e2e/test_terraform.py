@@ -13,7 +13,7 @@ from tests.support.compare import PARAMETERS, TYPES, differences, resolve, to_te
 from tests.support.emulator import Checkout, run_emulator
 from tests.support.local_server import clean_environment
 from tests.support.terraform import Module, plugin_folder
-from tools.deploy import gateway_responses, template
+from tools.deploy import gateway_responses, stack, template
 from tools.deploy.terraform import snake
 
 
@@ -56,10 +56,18 @@ def test_the_configuration_in_the_readme_of_the_module_is_valid(checkout: Checko
 
 
 def test_checkov_finds_nothing_in_the_module() -> None:
-    checkov = ROOT / ".venv" / "lint" / "bin" / "checkov"
-    if not checkov.exists():
+    linters = ROOT / ".venv" / "lint" / "bin"
+    if not (linters / "checkov").exists():
         pytest.skip("checkov is missing; `make check` installs it")
-    command = [str(checkov), "--skip-download", "--quiet", "--compact", "-d", str(ROOT / ".chalice" / "terraform")]
+    command = [
+        str(linters / "python"),
+        str(linters / "checkov"),
+        "--skip-download",
+        "--quiet",
+        "--compact",
+        "-d",
+        str(ROOT / ".chalice" / "terraform"),
+    ]
     done = subprocess.run(command, capture_output=True, check=False, env=clean_environment(), text=True, timeout=1200)
     assert done.returncode == 0, done.stdout
     assert "Failed checks: 0" in done.stdout
@@ -97,7 +105,7 @@ def test_invalid_variables_are_rejected_by_the_plan(module: Module) -> None:
         "web_origin": "*",
     }
     output = module("plan", "-input=false", *(f"-var={name}={value}" for name, value in wrong.items()), status=1)
-    assert output.count("It has to be") == len(wrong)
+    assert output.count("It must be") == len(wrong)
 
 
 class TestTheApi:
@@ -143,7 +151,7 @@ class TestTheApi:
         assert module.is_unchanged()
 
 
-RESOURCES = template.kept()["Resources"]
+RESOURCES = stack.read_template()["Resources"]
 
 
 class TestResources:

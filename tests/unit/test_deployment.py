@@ -23,9 +23,10 @@ from chalicelib.sms import service as sms
 from tests.conftest import ROOT
 from tests.support import pool
 from tests.support.events import Context
-from tools import environment
+from tools import stages
 from tools.deploy import stack
 from tools.deploy import template as merging
+from tools.errors import CommandError
 
 OPEN = {("/health", "get"), ("/openapi.json", "get"), ("/docs", "get")}
 
@@ -83,11 +84,11 @@ def test_aws_is_called_as_often_and_waited_for_as_long_as_promised() -> None:
 
 def test_every_setting_stands_in_every_stage() -> None:
     settings = {name.upper() for name in Settings.__struct_fields__}
-    for stage in (environment.STAGE, *environment.stages()):
-        assert {*environment.variables(stage), *environment.placeholders()} == settings, stage
+    for stage in (stages.LOCAL, *stages.aws_stages()):
+        assert {*stages.environment_variables(stage), *stages.placeholder_settings()} == settings, stage
 
 
-@pytest.mark.parametrize("stage", environment.stages())
+@pytest.mark.parametrize("stage", stages.aws_stages())
 def test_the_merge_template_is_what_the_code_says(stage: str) -> None:
     assert merging.path(stage).read_text() == merging.text(stage), "`make generate` writes it anew"
 
@@ -96,8 +97,8 @@ def test_a_stack_without_all_its_outputs_is_no_stage_to_deploy_to(monkeypatch: p
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     half = {"Resources": {"T": {"Type": "AWS::SNS::Topic"}}, "Outputs": {"TableName": {"Value": "task-api-dev"}}}
     boto3.client("cloudformation").create_stack(StackName="task-api-dev", TemplateBody=json.dumps(half))
-    with pytest.raises(environment.LocalError, match="is CREATE_COMPLETE and lacks outputs"):
-        stack.require("dev")
+    with pytest.raises(CommandError, match="is CREATE_COMPLETE and lacks outputs"):
+        stack.require_settings("dev")
 
 
 def test_a_setting_that_is_equal_in_all_stages_stands_once() -> None:

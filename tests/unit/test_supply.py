@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib.config import Settings
 from tests.conftest import ROOT
-from tools import environment
+from tools import stages
 from tools.deploy import template
 from tools.generate import licences, policies
 
@@ -29,7 +29,7 @@ SECRETS = {
     "a token of GitHub": r"\bgh[pousr]_[A-Za-z0-9]{30,}",
     "a password in an address": r"://[^/\s:@\"'{]+:[^/\s:@\"'{]+@",
 }
-STAGES = environment.stages()
+STAGES = stages.aws_stages()
 SETTINGS = {name.upper() for name in Settings.__struct_fields__}
 
 
@@ -101,7 +101,7 @@ class TestTheLicences:
         assert licences.page() == licences.PAGE.read_text(), "`make generate` writes it anew"
 
     def test_each_licence_is_a_permissive_one(self) -> None:
-        assert {licence for _, licence in licences.shipped().values()} <= PERMISSIVE
+        assert {licence for _, licence in licences.list_packages().values()} <= PERMISSIVE
 
 
 def found(text: str) -> list[str]:
@@ -123,7 +123,7 @@ class TestSecrets:
 
     @pytest.mark.parametrize("stage", STAGES)
     def test_a_stage_sets_what_the_app_reads_and_nothing_else(self, stage: str) -> None:
-        assert environment.variables(stage).keys() == SETTINGS - environment.placeholders().keys()
+        assert stages.environment_variables(stage).keys() == SETTINGS - stages.placeholder_settings().keys()
 
     @pytest.mark.parametrize("stage", STAGES)
     def test_no_variable_of_a_function_is_a_secret(self, stage: str) -> None:

@@ -1,1 +1,1 @@
-"""Packages and deployments: the CloudFormation template, the zip, the Terraform module, stacks."""
+"""Packages and deployments: CloudFormation templates, the zip, the Terraform module, stacks."""

@@ -1,4 +1,4 @@
-"""Builds dist/<stage>: the zip of the functions and one template with all that they need, for a team that deploys itself."""
+"""Builds dist/<stage>: the zip of the functions, and one CloudFormation template with everything that they need."""
 
 import hashlib
 import json
@@ -14,122 +14,122 @@ from typing import Any
 
 from chalicelib import __version__
 from tools import install
-from tools.deploy import shipping, template
-from tools.environment import ROOT, LocalError
+from tools.deploy import shipping
+from tools.deploy.template import path as merge_template
+from tools.errors import CommandError
+from tools.stages import ROOT, app_name, read_config
 
 
 @contextmanager
-def shipped(stage: str, **changes: object) -> Iterator[Path]:
-    """Give a copy of what Chalice packages, without whatever else lies about; changes are those of the stage.
+def copy_shipped(stage: str, **changes: object) -> Iterator[Path]:
+    """Provide a temporary copy of the files that Chalice packages, with these changes to the stage's configuration.
 
-    Raises LocalError.
+    Raises CommandError.
     """
-    names, left_out = shipping.files(ROOT)
-    shipping.tell(left_out)
-    shipping.require_what_is_imported(ROOT, left_out)
+    paths, left_out = shipping.select_files(ROOT)
+    shipping.report(left_out)
+    shipping.require_imports(ROOT, left_out)
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "task-api"
+        copy = Path(folder) / app_name()
         shutil.copytree(ROOT / ".chalice", copy / ".chalice", ignore=shutil.ignore_patterns("deployments*", "deployed"))
-        for name in (Path("requirements.txt"), *names):
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, copy / name)
-        config_file = copy / ".chalice" / "config.json"
-        config = json.loads(config_file.read_text())
+        for path in (Path("requirements.txt"), *paths):
+            (copy / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, copy / path)
+        config = read_config()
         config["stages"][stage] |= changes
-        config_file.write_text(json.dumps(config))
+        (copy / ".chalice" / "config.json").write_text(json.dumps(config))
         yield copy
 
 
-def chalice(folder: Path, command: str, stage: str, *arguments: str) -> None:
-    """Run Chalice there and show what it says as it goes; raises LocalError.
+def run_chalice(folder: Path, command: str, stage: str, *arguments: str) -> None:
+    """Run a command of Chalice in a folder; raises CommandError.
 
-    pip is shown a folder that has the wheels of the lock and nothing else, fetched with a word on what is the matter when
-    they cannot be had.
+    The locked wheels are downloaded first, so that a failure of the download is explained; Chalice's pip sees only these.
     """
     words = [str(Path(sys.executable).with_name("chalice")), command, "--stage", stage, *arguments]
     with tempfile.TemporaryDirectory() as wheels:
         if command != "delete":
-            _fetch(folder, stage, wheels)
-        ours = {"PYTHONDONTWRITEBYTECODE": "1", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(words, cwd=folder, env=os.environ | ours, check=False)  # noqa: S603 - its words are ours
+            _download(folder, stage, wheels)
+        variables = {"PYTHONDONTWRITEBYTECODE": "1", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(words, cwd=folder, env=os.environ | variables, check=False)  # noqa: S603 - no shell
     if done.returncode:
-        message = f"`chalice {' '.join(words[1:])}` failed; what it said stands above."
-        raise LocalError(message)
+        message = f"`chalice {' '.join(words[1:])}` failed; the lines above say why. Fix it, then repeat the command."
+        raise CommandError(message)
 
 
-def _fetch(folder: Path, stage: str, wheels: str) -> None:
-    """Fetch what the functions of a stage need, for the processor that they run on; raises LocalError."""
+def _download(folder: Path, stage: str, wheels: str) -> None:
+    """Download the wheels of requirements.txt for the processor of the stage's functions; raises CommandError."""
     lock = folder / "requirements.txt"
     command = [sys.executable, "-I", "-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary=:all:"]
     command += ["--platform", shipping.platform(folder, stage), "--requirement", str(lock), "--dest", wheels]
     try:
         install.run(command, lock)
     except install.InstallError as error:
-        message = f"{error}: repeat the command."
-        raise LocalError(message) from error
+        message = f"{error} repeat the command."
+        raise CommandError(message) from error
 
 
 def package(stage: str, out: Path, **changes: object) -> None:
     """Write deployment.zip, template.json, import.json and MANIFEST.md; the same commit gives the same bytes.
 
-    Raises LocalError.
+    Raises CommandError.
     """
-    with shipped(stage, **changes) as folder:
+    with copy_shipped(stage, **changes) as folder:
         built = folder.parent / "built"
-        chalice(folder, "package", stage, "--merge-template", str(template.path(stage)), str(built))
+        run_chalice(folder, "package", stage, "--merge-template", str(merge_template(stage)), str(built))
         out.mkdir(parents=True, exist_ok=True)
         shutil.copy(built / "deployment.zip", out / "deployment.zip")
         shutil.copy(built / "sam.json", out / "template.json")
-    whole = json.loads((out / "template.json").read_text())
-    (out / "import.json").write_text(json.dumps(_data_alone(whole), indent=1) + "\n")
-    (out / "MANIFEST.md").write_text(_manifest(stage, out, whole))
+    complete = json.loads((out / "template.json").read_text())
+    (out / "import.json").write_text(json.dumps(_import_template(complete), indent=1) + "\n")
+    (out / "MANIFEST.md").write_text(_manifest(stage, out, complete))
 
 
-def _data_alone(whole: dict[str, Any]) -> dict[str, Any]:
-    """Return the template with table and users alone, which a stack is to have that imports them."""
+def _import_template(template: dict[str, Any]) -> dict[str, Any]:
+    """Return the template of a stack that imports an existing table and user pool, and nothing else."""
     conditions = {"IsProtected": ["DeletionProtection"], "HasKey": ["KmsKeyArn"]}
     parameters = ["Stage", *(name for names in conditions.values() for name in names)]
     return {
-        "AWSTemplateFormatVersion": whole["AWSTemplateFormatVersion"],
-        "Description": "Table and users of the task API, to be imported into a stack that gets the rest after that.",
-        "Parameters": {name: whole["Parameters"][name] for name in parameters},
-        "Conditions": {name: whole["Conditions"][name] for name in conditions},
-        "Resources": {name: whole["Resources"][name] for name in ("Table", "UserPool")},
+        "AWSTemplateFormatVersion": template["AWSTemplateFormatVersion"],
+        "Description": "Table and users of the task API, for an import. Deploy the complete template afterwards.",
+        "Parameters": {name: template["Parameters"][name] for name in parameters},
+        "Conditions": {name: template["Conditions"][name] for name in conditions},
+        "Resources": {name: template["Resources"][name] for name in ("Table", "UserPool")},
     }
 
 
-def _manifest(stage: str, out: Path, whole: dict[str, Any]) -> str:
-    resources = whole["Resources"]
+def _manifest(stage: str, out: Path, template: dict[str, Any]) -> str:
+    resources = template["Resources"]
     hashes = "".join(
         f"| {name} | {(out / name).stat().st_size:,} | `{hashlib.sha256((out / name).read_bytes()).hexdigest()}` |\n"
         for name in ("deployment.zip", "template.json", "import.json")
     )
     policies = "".join(
-        f"\n**{function}**\n\n" + "".join(f"- {_in_words(statement)}\n" for statement in _statements(resources[role]))
+        f"\n**{function}**\n\n" + "".join(f"- {_describe(statement)}\n" for statement in _statements(resources[role]))
         for function, role in (("API", "ApiHandlerRole"), ("Authorizer of /hello", "UserAuthorizerRole"))
     )
     variables = resources["APIHandler"]["Properties"]["Environment"]["Variables"]
     limits = "".join(f"| {name} | {value} |\n" for name, value in sorted(variables.items()) if name.startswith("SMS_"))
     parameters = "".join(
         f"| {name} | {parameter.get('Default', '')} | {parameter['Description']} |\n"
-        for name, parameter in sorted(whole["Parameters"].items())
+        for name, parameter in sorted(template["Parameters"].items())
     )
     return (
         f"# Task API {__version__}, stage {stage}\n\n{resources['APIHandler']['Properties']['Runtime']} on "
         f"{resources['APIHandler']['Properties']['Architectures'][0]}. How to deploy it: docs/deploy.md.\n\n"
         f"| File | Bytes | SHA-256 |\n| --- | --- | --- |\n{hashes}\n"
-        f"## What the functions may do\n{policies}\n"
-        f"## Limits of texts\n\n| Setting | Value |\n| --- | --- |\n{limits}\n"
-        f"## Parameters\n\n| Name | Default | What it is |\n| --- | --- | --- |\n{parameters}"
+        f"## Permissions of the functions\n{policies}\n"
+        f"## Limits of SMS messages\n\n| Setting | Value |\n| --- | --- |\n{limits}\n"
+        f"## Parameters\n\n| Name | Default | Description |\n| --- | --- | --- |\n{parameters}"
     )
 
 
 def _statements(role: dict[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = role["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-    return found
+    statements: list[dict[str, Any]] = role["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    return statements
 
 
-def _in_words(statement: dict[str, Any]) -> str:
+def _describe(statement: dict[str, Any]) -> str:
     actions = ", ".join(action.partition(":")[2] for action in statement["Action"])
     if "NotResource" in statement:
         return f"{actions} to phone numbers, not to `{statement['NotResource']}`"

@@ -1,6 +1,6 @@
-"""Builds dist/<stage>-terraform: the zip of the functions and a Terraform module with all that they need.
+"""Builds dist/<stage>-terraform: the zip of the functions, and a Terraform module with everything that they need.
 
-Chalice writes the functions, their roles and the API; what stands around them is written by hand, .chalice/terraform.
+Chalice generates the functions, their roles and the API; the rest is written by hand in .chalice/terraform.
 """
 
 import json
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tools.deploy import packaging, template
-from tools.environment import ROOT
+from tools.stages import ROOT
 
-_WRITTEN = ROOT / ".chalice" / "terraform"
+_MODULE = ROOT / ".chalice" / "terraform"
 _REFERENCES = {
     "AWS::Region": "data.aws_region.current.id",
     "MachineClient": "aws_cognito_user_pool_client.machine.id",
@@ -22,41 +22,41 @@ _REFERENCES = {
     "WebClient": "aws_cognito_user_pool_client.web.id",
     "WebOrigin": "var.web_origin",
 }
-"""What CloudFormation and Terraform call the same thing."""
+"""The Terraform expression for each reference in the CloudFormation template."""
 
-_LOGS = {"api_handler": "api", "user_authorizer": "authorizer"}
+_LOG_GROUPS = {"api_handler": "api", "user_authorizer": "authorizer"}
 
 
 def package(stage: str, out: Path, **changes: object) -> None:
-    """Write the module; the same commit gives the same bytes. Changes are those of the stage. Raises LocalError.
+    """Write the module, with these changes to the stage's configuration; the same commit gives the same bytes.
 
-    What else is in the folder stays: the state of Terraform may be.
+    Other files in the folder stay, such as the state of Terraform. Raises CommandError.
     """
-    with packaging.shipped(stage, **changes) as folder:
+    with packaging.copy_shipped(stage, **changes) as folder:
         built = folder.parent / "built"
-        packaging.chalice(folder, "package", stage, "--pkg-format", "terraform", str(built))
-        shutil.copytree(_WRITTEN, out, dirs_exist_ok=True)
+        packaging.run_chalice(folder, "package", stage, "--pkg-format", "terraform", str(built))
+        shutil.copytree(_MODULE, out, dirs_exist_ok=True)
         shutil.copy(built / "deployment.zip", out / "deployment.zip")
         generated = json.loads((built / "chalice.tf.json").read_text())
-    wanted = template.merge(stage)
-    (out / "chalice.tf.json").write_text(json.dumps(_repaired(generated, stage, wanted), indent=1) + "\n")
-    (out / "variables.tf.json").write_text(json.dumps({"variable": _variables(wanted)}, indent=1) + "\n")
+    merge = template.merge(stage)
+    (out / "chalice.tf.json").write_text(json.dumps(_complete(generated, stage, merge), indent=1) + "\n")
+    (out / "variables.tf.json").write_text(json.dumps({"variable": _variables(merge)}, indent=1) + "\n")
 
 
-def _repaired(generated: dict[str, Any], stage: str, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return what Chalice generates, with the settings that the template of the stage merges into Chalice's own."""
+def _complete(generated: dict[str, Any], stage: str, merge: dict[str, Any]) -> dict[str, Any]:
+    """Return what Chalice generates, completed with the merge template of the stage."""
     resources = generated["resource"]
     definition = json.loads(generated["locals"]["chalice_api_swagger"])
-    variables = wanted["Resources"]["APIHandler"]["Properties"]["Environment"]["Variables"]
+    variables = merge["Resources"]["APIHandler"]["Properties"]["Environment"]["Variables"]
     for name, function in resources["aws_lambda_function"].items():
-        function["environment"]["variables"] |= _in_terraform(variables)
+        function["environment"]["variables"] |= _to_terraform(variables)
         function["kms_key_arn"] = "${local.kms_key_arn}"
         function["reserved_concurrent_executions"] = "${local.reserved_concurrency}"
-        # The role makes no log group; what is logged before there is one is lost.
-        function["depends_on"] = [f"aws_cloudwatch_log_group.{_LOGS[name]}", f"aws_iam_role_policy.{name}_role"]
+        # The role may not create log groups: log lines are lost until the log group exists.
+        function["depends_on"] = [f"aws_cloudwatch_log_group.{_LOG_GROUPS[name]}", f"aws_iam_role_policy.{name}_role"]
     for role in resources["aws_iam_role"].values():
         role["permissions_boundary"] = "${local.permissions_boundary_arn}"
-    # Chalice makes the stage here, where it can have no log, no traces and no limits: stage.tf makes it.
+    # Chalice would create the stage here, without logs, traces and limits; stage.tf creates it instead.
     resources["aws_api_gateway_deployment"]["rest_api"] = {
         "rest_api_id": "${aws_api_gateway_rest_api.rest_api.id}",
         "triggers": {"definition": "${sha256(local.chalice_api_swagger)}"},
@@ -66,26 +66,26 @@ def _repaired(generated: dict[str, Any], stage: str, wanted: dict[str, Any]) -> 
         "locals": {
             "stage": stage,
             "access_log_format": template.ACCESS_LOG,
-            "dashboard_body": _in_terraform(wanted["Resources"]["DashboardOfAll"]["Properties"]["DashboardBody"]),
-            "chalice_api_swagger": json.dumps(_merged(definition, _definition(wanted))),
+            "dashboard_body": _to_terraform(merge["Resources"]["DashboardOfAll"]["Properties"]["DashboardBody"]),
+            "chalice_api_swagger": json.dumps(_merge(definition, _definition(merge))),
         },
         "resource": resources,
-    }  # not its versions, which are of the past, its data, which nothing reads, and its outputs, which tell little
+    }  # without Chalice's outdated provider versions, its unused data and its outputs
 
 
-def _definition(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return what the template merges into the definition of the API, and what stands beside it there."""
-    properties = wanted["Resources"]["RestAPI"]["Properties"]
-    merged: dict[str, Any] = _in_terraform(properties["DefinitionBody"])
-    # The provider has no argument for these two in every version; the definition has.
-    return merged | {
+def _definition(merge: dict[str, Any]) -> dict[str, Any]:
+    """Return what the merge template adds to the definition of the API, with security policy and access mode."""
+    properties = merge["Resources"]["RestAPI"]["Properties"]
+    definition: dict[str, Any] = _to_terraform(properties["DefinitionBody"])
+    # Not every version of the provider has arguments for these two; the definition has extensions.
+    return definition | {
         "x-amazon-apigateway-security-policy": properties["SecurityPolicy"],
         "x-amazon-apigateway-endpoint-access-mode": properties["EndpointAccessMode"],
     }
 
 
-def _in_terraform(value: Any) -> Any:
-    """Return a part of a CloudFormation template with references as Terraform writes them; raises KeyError."""
+def _to_terraform(value: Any) -> Any:
+    """Return a part of a CloudFormation template with references in Terraform's syntax; raises KeyError."""
     match value:
         case {"Ref": name}:
             return f"${{{_REFERENCES[name]}}}"
@@ -94,33 +94,33 @@ def _in_terraform(value: Any) -> Any:
         case {"Fn::Sub": text}:
             return re.sub(r"\$\{([\w:.]+)\}", lambda found: f"${{{_REFERENCES[found[1]]}}}", text)
         case dict():
-            return {name: _in_terraform(part) for name, part in value.items()}
+            return {name: _to_terraform(part) for name, part in value.items()}
         case list():
-            return [_in_terraform(part) for part in value]
+            return [_to_terraform(part) for part in value]
     return value
 
 
-def _merged(ours: Any, theirs: Any) -> Any:
-    """Return the one with the other in it, as `chalice package --merge-template` does."""
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        return ours | {name: _merged(ours.get(name), part) for name, part in theirs.items()}
-    return theirs
+def _merge(generated: Any, added: Any) -> Any:
+    """Merge two JSON values as `chalice package --merge-template` does."""
+    if isinstance(generated, dict) and isinstance(added, dict):
+        return generated | {name: _merge(generated.get(name), part) for name, part in added.items()}
+    return added
 
 
-def _variables(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters of the template as variables; the stage is no choice: the zip's policies name it."""
-    parameters = {name: parameter for name, parameter in wanted["Parameters"].items() if name != "Stage"}
+def _variables(merge: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of the template as variables, except the stage, which the policies contain."""
+    parameters = {name: parameter for name, parameter in merge["Parameters"].items() if name != "Stage"}
     return {snake(name): _variable(snake(name), parameter) for name, parameter in sorted(parameters.items())}
 
 
 def _variable(name: str, parameter: dict[str, Any]) -> dict[str, Any]:
     default = parameter["Default"]
-    found: dict[str, Any] = {"description": parameter["Description"], "nullable": False}
+    variable: dict[str, Any] = {"description": parameter["Description"], "nullable": False}
     rules = {}
     if parameter["Type"] == "CommaDelimitedList":
-        return found | {"type": "list(string)", "default": default.split(",")}
+        return variable | {"type": "list(string)", "default": default.split(",")}
     if parameter.get("AllowedValues") == ["true", "false"]:
-        return found | {"type": "bool", "default": default == "true"}
+        return variable | {"type": "bool", "default": default == "true"}
     if "AllowedValues" in parameter:
         allowed = ", ".join(map(str, parameter["AllowedValues"]))
         rules[f"contains([{allowed}], var.{name})"] = f"one of {allowed}"
@@ -129,14 +129,14 @@ def _variable(name: str, parameter: dict[str, Any]) -> dict[str, Any]:
         rules[f"can(regex({json.dumps(whole)}, var.{name}))"] = f"of the form {parameter['AllowedPattern']}"
     if "MinValue" in parameter:
         rules[f"var.{name} >= {parameter['MinValue']}"] = f"{parameter['MinValue']} or more"
-    found |= {"type": parameter["Type"].lower(), "default": default}
+    variable |= {"type": parameter["Type"].lower(), "default": default}
     if rules:
-        found["validation"] = [
-            {"condition": f"${{{rule}}}", "error_message": f"It has to be {told}."} for rule, told in rules.items()
+        variable["validation"] = [
+            {"condition": f"${{{rule}}}", "error_message": f"It must be {text}."} for rule, text in rules.items()
         ]
-    return found
+    return variable
 
 
 def snake(name: str) -> str:
-    """Return a name of CloudFormation, such as KmsKeyArn, as Terraform writes it: kms_key_arn."""
+    """Return a CloudFormation name such as KmsKeyArn in snake case: kms_key_arn."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -1,1 +1,1 @@
-"""What is generated from the code: the OpenAPI document, its page, policies, templates, licences."""
+"""Generated files: the OpenAPI document and its page, IAM policies, licences."""

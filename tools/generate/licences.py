@@ -1,40 +1,40 @@
-"""Writes docs/licences.md: what runs in Lambda that others have written, and under which licence, as its packages say."""
+"""Writes docs/licences.md: the licence of each third-party package that runs in Lambda, from its metadata."""
 
 import re
 from importlib import metadata
 
-from tools.environment import ROOT
+from tools.stages import ROOT
 
 PAGE = ROOT / "docs" / "licences.md"
 
-_BESIDE = (
-    "chalice",
-    "flask-swagger-ui",
-)  # Chalice packs its own runtime; the viewer is inside of chalicelib/static/docs.html
+_EMBEDDED = ("chalice", "flask-swagger-ui")
+"""Not in requirements.txt: Chalice adds its runtime to the zip, and docs.html contains Swagger UI."""
+
 _START = """\
 # Licences of what is shipped
 
-What the zip of the functions holds beside this project (Apache-2.0, [LICENSE](../LICENSE)); `make generate` writes this page
-from the packages in `requirements.txt`. Each brings its licence text along. boto3 (Apache-2.0) is in Lambda already.
+The third-party packages in the zip of the functions; this project itself is under Apache-2.0 ([LICENSE](../LICENSE)).
+Each package contains its licence text. boto3 (Apache-2.0) is part of Lambda's runtime. `make generate`
+writes this page from `requirements.txt`.
 
 | Package | Version | Licence |
 | --- | --- | --- |
 """
 _END = """
-The wheels of cryptography bring OpenSSL (Apache-2.0) along, those of cffi libffi (MIT). Chalice packs its own runtime.
-flask-swagger-ui is where Swagger UI (Apache-2.0) in `chalicelib/static/docs.html` is taken from.
+The wheels of cryptography contain OpenSSL (Apache-2.0), those of cffi contain libffi (MIT). Chalice adds its runtime
+to the zip. Swagger UI (Apache-2.0) in `chalicelib/static/docs.html` is from flask-swagger-ui.
 """
 
 
-def shipped() -> dict[str, tuple[str, str]]:
-    """Return name: (version, licence) of each package that the zip holds."""
+def list_packages() -> dict[str, tuple[str, str]]:
+    """Return {name: (version, licence)} of the packages in the zip."""
     pinned = re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
-    return {name: (metadata.version(name), _licence(name)) for name in sorted([*pinned, *_BESIDE])}
+    return {name: (metadata.version(name), _licence(name)) for name in sorted([*pinned, *_EMBEDDED])}
 
 
 def page() -> str:
-    """Return the page."""
-    rows = "".join(f"| {name} | {version} | {licence} |\n" for name, (version, licence) in shipped().items())
+    """Return the text of the page."""
+    rows = "".join(f"| {name} | {version} | {licence} |\n" for name, (version, licence) in list_packages().items())
     return f"{_START}{rows}{_END}"
 
 
@@ -44,5 +44,5 @@ def write() -> None:
 
 
 def _licence(name: str) -> str:
-    told = metadata.metadata(name).json
-    return str(told.get("license_expression") or told.get("license") or "not told")
+    package = metadata.metadata(name).json
+    return str(package.get("license_expression") or package.get("license") or "unknown")

@@ -16,7 +16,6 @@ from chalicelib import __version__, problems, values
 from chalicelib.http.api import Declared
 from chalicelib.problems import Problem
 from chalicelib.values import Limit
-from tools.environment import ROOT
 from tools.generate import schemas
 from tools.generate.openapi_text import (
     COMMON_HEADERS,
@@ -29,6 +28,7 @@ from tools.generate.openapi_text import (
 )
 from tools.generate.operations import EXAMPLES, ID, OPERATIONS, TAGS, Operation
 from tools.generate.schemas import Schema
+from tools.stages import ROOT
 
 DOCUMENT = ROOT / "chalicelib" / "static" / "openapi.json"
 

@@ -10,12 +10,12 @@ from typing import Any
 from chalice.analyzer import APICallCollector, AppViewTypeInfer, parse_code
 from chalice.policy import PolicyBuilder
 
-from tools.environment import ROOT, LocalError, stages
+from tools.errors import CommandError
+from tools.stages import ROOT, aws_stages, resource_name
 
 FUNCTIONS = {"": True, "user_authorizer": False}
 """The functions, and whether each calls AWS. The API itself has no name. The keys of the pool are public: no call of AWS."""
 
-_APP_NAME = "task-api"
 _IN_A_TRANSACTION = {
     "Put": "PutItem",
     "Update": "UpdateItem",
@@ -48,7 +48,7 @@ def _calls_of(path: Path, source: str) -> dict[str, set[str]]:
     except KeyError as error:  # the analyzer does not know some forms of comprehensions
         name = path.relative_to(ROOT)
         message = f"Chalice's analyzer fails on {name} ({error!r}). Move its calls of AWS to a module of their own."
-        raise LocalError(message) from error
+        raise CommandError(message) from error
 
 
 def policy(stage: str, function: str) -> dict[str, Any]:
@@ -73,8 +73,8 @@ def policy(stage: str, function: str) -> dict[str, Any]:
     indexes = [
         index["IndexName"] for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes") for index in resources[kind]
     ]
-    table = f"arn:*:dynamodb:*:*:table/{_APP_NAME}-{stage}"
-    name = "-".join(filter(None, (_APP_NAME, stage, function)))
+    table = f"arn:*:dynamodb:*:*:table/{resource_name(stage)}"
+    name = resource_name(stage, function)
     statements = [
         _allow("Table", sorted(action for action in actions if action.startswith("dynamodb:")), table),
         _allow(
@@ -95,7 +95,7 @@ def files() -> dict[Path, str]:
             policy(stage, function), indent=2
         )
         + "\n"
-        for stage in stages()
+        for stage in aws_stages()
         for function in FUNCTIONS
     }
 

@@ -1,10 +1,10 @@
-"""Writes chalicelib/static/docs.html: a page that shows the API's document, with its viewer inline."""
+"""Writes chalicelib/static/docs.html: the OpenAPI document in Swagger UI, with all scripts and styles inline."""
 
 import base64
 import hashlib
 from importlib import resources
 
-from tools.environment import ROOT
+from tools.stages import ROOT
 
 PAGE = ROOT / "chalicelib" / "static" / "docs.html"
 
@@ -14,12 +14,12 @@ SwaggerUIBundle({url: "openapi.json", dom_id: "#reference", deepLinking: true, v
 
 
 def page() -> str:
-    """Return a page that shows the document with Swagger UI, all of it inline, under a policy that lets nothing else run."""
+    """Return the page, with a content security policy that allows only its own scripts and styles; raises ValueError."""
     viewer = resources.files("flask_swagger_ui") / "dist"
     style = (viewer / "swagger-ui.css").read_text().rpartition("/*#")[0]
     scripts = [(viewer / "swagger-ui-bundle.js").read_text(), _START]
     if any("</script" in script for script in scripts) or "</style" in style:
-        message = "The viewer cannot stand inline as it is: it would end its own element."
+        message = "Swagger UI contains a closing tag, so it cannot be inline. Use another version of flask-swagger-ui."
         raise ValueError(message)
     policy = (
         f"default-src 'none'; script-src {' '.join(map(_hash, scripts))}; style-src {_hash(style)}; "

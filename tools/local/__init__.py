@@ -1,1 +1,1 @@
-"""What runs on a laptop: an emulator of AWS, the API in front of it, users and tokens."""
+"""The local server: an emulator of AWS, the API in front of it, users and tokens."""

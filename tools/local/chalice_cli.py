@@ -1,12 +1,12 @@
-"""Gives Chalice's own commands what they need here. app.py imports it when the `chalice` command loads the app.
+"""Gives Chalice's own commands the settings of a stage. app.py imports this when the `chalice` command loads the app.
 
-It is never shipped. What each command gets:
+It is never shipped. Its effect by command:
 
-local     is replaced by `python -m tools run`, which starts or joins the AWS on this machine
-deploy    the settings that come out of the stage's stack; after it, what Chalice cannot set on the API
-package   placeholders for these settings: what is written depends on .chalice/config.json alone, never on the shell
-both      a zip of what is shipped alone, with modes of ours (tools/deploy/shipping.py)
-others    placeholders as well
+local            is replaced by `python -m tools run`, which starts or joins the local AWS
+deploy           gets the settings from the stage's stack, and afterwards configures what Chalice cannot set on the API
+package          gets placeholders for these settings: the result depends on .chalice/config.json, never on the shell
+deploy, package  build the zip from shipped files only, with fixed modes (tools/deploy/shipping.py)
+others           get placeholders
 """
 
 import os
@@ -21,81 +21,79 @@ from chalice.cli import cli
 from chalice.config import Config
 from chalice.deploy.deployer import DeploymentReporter
 
-from tools import environment
+from tools import stages
 from tools.deploy import shipping
-from tools.environment import LocalError
+from tools.errors import CommandError, missing_package
 
 _DEPLOYING = {"deploy", "plan"}
 _WRITING = {"package", "generate-models", "appgraph"}
 
 
 def _prepare() -> None:
-    command, options = _command_line()
+    command, options = _parse_command_line()
     if command == "local":
-        _run_instead(options)
+        _replace_with_run(options)
     if not find_spec("boto3"):
-        sys.exit(environment.missing("boto3"))
-    stage = options.params.get("stage", environment.STAGE)
+        sys.exit(missing_package("boto3"))
+    stage = options.params.get("stage", stages.LOCAL)
     try:
-        environment.require_stage(stage)
-        settings = _settings(command, stage, options.params)
-    except LocalError as error:
+        stages.require_stage(stage)
+        settings = _prepare_command(command, stage, options.params)
+    except CommandError as error:
         sys.exit(str(error))
-    os.environ.update(environment.variables(stage) | settings)
+    os.environ.update(stages.environment_variables(stage) | settings)
 
 
-def _settings(command: str, stage: str, given: dict[str, Any]) -> dict[str, str]:
-    """Return the settings that the app needs beside those of .chalice/config.json; raises LocalError."""
+def _prepare_command(command: str, stage: str, options: dict[str, Any]) -> dict[str, str]:
+    """Adapt Chalice to the command and return the settings that .chalice/config.json lacks; raises CommandError."""
     if command not in _WRITING:
-        _use_profile(given.get("profile"))
-        environment.require_region()
-    settings = environment.placeholders()
+        _use_profile(options.get("profile"))
+        stages.require_region()
+    settings = stages.placeholder_settings()
     if command in _DEPLOYING:
-        from tools.deploy import stack  # noqa: PLC0415 - it imports boto3, which may not be installed
+        from tools.deploy import stack  # noqa: PLC0415 - it imports boto3, which may be missing
 
-        settings = stack.require(stage)
+        settings = stack.require_settings(stage)
         _add_to_functions(settings)
-        _finish_after(stage)
+        _configure_after_deployment(stage)
     if command in _WRITING:
-        environment.use_none()
+        stages.ignore_aws_account()
         _add_to_functions(dict.fromkeys(settings, ""))
     if command == "package":
-        _require_own_merge_template(stage, given["merge_template"])
-        _say_what_is_missing(stage, given)
+        _check_merge_template(stage, options)
     if command in {"deploy", "package"}:
         shipping.apply(Path.cwd(), stage)
     return settings
 
 
 def _use_profile(profile: str | None) -> None:
-    """Talk to AWS with the profile that Chalice was given, which beats keys in the environment there too."""
+    """Use the profile in Chalice's options, which has priority over keys in the environment, as in Chalice."""
     if profile:
         os.environ["AWS_PROFILE"] = profile
-        environment.require_region()  # which raises LocalError for a profile that is not there
-        import boto3  # noqa: PLC0415 - whether it is installed was asked before
+        stages.require_region()  # raises CommandError for an unknown profile
+        import boto3  # noqa: PLC0415 - it may be missing
 
         boto3.setup_default_session(profile_name=profile)
 
 
-def _require_own_merge_template(stage: str, template: str | None) -> None:
-    if template and Path(template).name in {f"merge-{other}.json" for other in environment.stages() if other != stage}:
-        message = f"{template} is the merge template of another stage; take .chalice/merge-{stage}.json."
-        raise LocalError(message)
+def _check_merge_template(stage: str, options: dict[str, Any]) -> None:
+    """Reject the merge template of another stage, by CommandError; without any, print what the result lacks."""
+    template = options["merge_template"]
+    if template:
+        if Path(template).name in {f"merge-{other}.json" for other in stages.aws_stages() if other != stage}:
+            message = f"{template} is the merge template of another stage. Use .chalice/merge-{stage}.json."
+            raise CommandError(message)
+        return
+    terraform = options["pkg_format"] == "terraform"
+    complete = "make package-terraform" if terraform else f"--merge-template .chalice/merge-{stage}.json"
+    missing = ", ".join(stages.placeholder_settings())
+    print(f"{missing} are empty, and there is no table. To add them: {complete}", file=sys.stderr)
 
 
-def _say_what_is_missing(stage: str, given: dict[str, Any]) -> None:
-    """Say that what is written without the merge template is not all that the API needs."""
-    if not given["merge_template"]:
-        terraform = given["pkg_format"] == "terraform"
-        whole = "make package-terraform" if terraform else f"--merge-template .chalice/merge-{stage}.json"
-        told = f"{', '.join(environment.placeholders())} stay empty, and there is no table: {whole} adds it."
-        print(told, file=sys.stderr)
+def _parse_command_line() -> tuple[str, click.Context]:
+    """Return Chalice's command and its options.
 
-
-def _command_line() -> tuple[str, click.Context]:
-    """Return which command of Chalice this process runs, and its options.
-
-    Read from the arguments: Click's own context is the main thread's, and `chalice local` loads the app in another.
+    Parses the arguments itself: Click's own context exists in the main thread, and `chalice local` loads the app in another.
     """
     command: Any = cli
     name, arguments = "", sys.argv[1:]
@@ -105,54 +103,44 @@ def _command_line() -> tuple[str, click.Context]:
     return name, command.make_context(name, arguments, resilient_parsing=True)
 
 
-def _run_instead(options: click.Context) -> None:
-    """Become `python -m tools run` with the same options; without --stage that is the stage local."""
-    given = options.params
-    chosen = options.get_parameter_source("stage") is not click.core.ParameterSource.DEFAULT
-    arguments = [
-        "--host",
-        given["host"],
-        "--port",
-        str(given["port"]),
-        "--stage",
-        given["stage"] if chosen else environment.STAGE,
-    ]
-    if given["autoreload"]:
-        arguments.append("--end-with-parent")  # Chalice's reloader, whose worker this is
-    else:
-        arguments.append("--no-reload")
+def _replace_with_run(context: click.Context) -> None:
+    """Replace this process with `python -m tools run` and the same options; the default stage is the local one."""
+    options = context.params
+    is_default = context.get_parameter_source("stage") is click.core.ParameterSource.DEFAULT
+    stage = stages.LOCAL if is_default else options["stage"]
+    arguments = ["--host", options["host"], "--port", str(options["port"]), "--stage", stage]
+    # With reload, the parent is Chalice's reloader, which restarts this process.
+    arguments.append("--end-with-parent" if options["autoreload"] else "--no-reload")
     del os.environ["AWS_CHALICE_CLI_MODE"]
     sys.stdout.flush()
-    os.chdir(environment.ROOT)
-    os.execv(sys.executable, [sys.executable, "-m", "tools", "run", *arguments])  # noqa: S606 - our own words
+    os.chdir(stages.ROOT)
+    os.execv(sys.executable, [sys.executable, "-m", "tools", "run", *arguments])  # noqa: S606 - no shell
 
 
 def _add_to_functions(variables: dict[str, str]) -> None:
-    """Let the functions have these environment variables beside those of .chalice/config.json."""
+    """Add environment variables to those that .chalice/config.json gives to the functions."""
     configured: Any = Config.environment_variables.fget  # type: ignore[attr-defined]
     Config.environment_variables = property(lambda config: configured(config) | variables)  # type: ignore[assignment, method-assign]
 
 
-def _finish_after(stage: str) -> None:
-    """Set what Chalice cannot set on the API, once it is deployed, before Chalice reports on it."""
+def _configure_after_deployment(stage: str) -> None:
+    """Configure what Chalice cannot set on the API after it is deployed, and before Chalice reports on it."""
     report = DeploymentReporter.display_report
 
-    def finish(self: DeploymentReporter, deployed_values: dict[str, Any]) -> None:
-        from tools.deploy import apigateway  # noqa: PLC0415 - it needs the app, which is being imported now
+    def configure_and_report(self: DeploymentReporter, deployed_values: dict[str, Any]) -> None:
+        from tools.deploy import apigateway  # noqa: PLC0415 - it imports the app, which is being imported now
 
         (api,) = [resource for resource in deployed_values["resources"] if resource["resource_type"] == "rest_api"]
         print("Setting gateway responses, limits, logs and traces of the API, which Chalice cannot set.", flush=True)
         try:
-            apigateway.finish(api["rest_api_id"], stage)
-        except (LocalError, BotoCoreError, ClientError) as error:
-            print(
-                f"Functions and API are deployed, but this step failed: {error} Repair it, then deploy again.",
-                file=sys.stderr,
-            )
+            apigateway.configure_stage(api["rest_api_id"], stage)
+        except (CommandError, BotoCoreError, ClientError) as error:
+            message = f"The functions and the API are deployed, but this step failed: {error} Fix it, then deploy again."
+            print(message, file=sys.stderr)
             sys.exit(1)
         report(self, deployed_values)
 
-    DeploymentReporter.display_report = finish  # type: ignore[method-assign]
+    DeploymentReporter.display_report = configure_and_report  # type: ignore[method-assign]
 
 
 _prepare()

@@ -1,6 +1,6 @@
-"""Runs a module as `python -m` does, and ends it, with all that it has started, when the process that wanted it is gone.
+"""Runs a module as `python -m` does, and ends it and everything it started when its parent process ends.
 
-The parent holds the other end of standard input; however it dies, that end closes.
+The parent holds the other end of standard input, which closes however the parent ends.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import IO, cast
 
 
 def start(module: str, *arguments: str, log: Path | None = None, env: dict[str, str] | None = None) -> Popen[bytes]:
-    """Start a module in a process group of its own, so that Ctrl-C reaches it only through us."""
+    """Start a module in a process group of its own, which Ctrl-C in the terminal does not reach."""
     with log.open("ab") if log else nullcontext() as output:
         return Popen(  # noqa: S603 - our own modules
             [sys.executable, "-m", "tools.local.child_process", module, *arguments],
@@ -29,7 +29,7 @@ def start(module: str, *arguments: str, log: Path | None = None, env: dict[str, 
 
 
 def stop(process: Popen[bytes], seconds: float = 60) -> None:
-    """Ask the process and all that it has started to end, and wait for it; kill it when it does not."""
+    """Terminate the process and everything it started, and wait for it; kill it after the timeout."""
     try:
         for signal_ in (signal.SIGTERM, signal.SIGKILL):
             try:
@@ -44,15 +44,15 @@ def stop(process: Popen[bytes], seconds: float = 60) -> None:
         cast("IO[bytes]", process.stdin).close()
 
 
-def _end_with_the_parent() -> None:
+def _end_with_parent() -> None:
     os.read(0, 1)
     os.killpg(0, signal.SIGTERM)
 
 
 def main() -> None:
-    """Run the module in the arguments."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started our parent with it ignored
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    """Run the module that the arguments name."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the parent with SIGINT ignored
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

@@ -1,11 +1,12 @@
-"""API Gateway on this machine: a WSGI application that makes an event of each HTTP request and calls the app with it.
+"""Local API Gateway: a WSGI application that turns each HTTP request into a Lambda event and calls the app with it.
 
-waitress reads the requests: connections, chunked bodies, `Expect: 100-continue`, sizes. Chalice makes the events and answers
-preflights. Where Chalice's local server differs from API Gateway in what a client sees, this is put right here:
-- a path matches as it is spelled: no trailing slash, no double slash, no parameters behind a semicolon;
-- HEAD is not found, as is an unknown path, which Chalice answers with the client's Authorization header in the body;
-- a token is left to the app, which verifies it itself, where Chalice believes any;
-- a request is cut off at its deadline from outside: it has a thread of its own, which no signal reaches.
+waitress parses HTTP: connections, chunked bodies, `Expect: 100-continue`, sizes. Chalice's local gateway builds the events
+and responds to preflight requests. Where a client would see a difference from API Gateway, this module corrects Chalice:
+- a path must match exactly: no trailing slash, no double slash, no parameters after a semicolon;
+- HEAD and unknown paths are 404: Chalice's own response repeats the client's Authorization header;
+- the app verifies the token, where Chalice's local authorizer accepts any;
+- a request in a thread is ended at its deadline from outside: the app's own deadline is a signal, which reaches only the
+  main thread.
 """
 
 import base64
@@ -28,43 +29,42 @@ from chalicelib.problems import BodyTooLarge, MalformedRequest, NotFound, Proble
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_HEADER_BYTES = 10_240
-"""Of API Gateway (API Gateway Developer Guide, "Quotas for configuring and running a REST API")."""
+"""Limits of API Gateway (API Gateway Developer Guide, "Quotas for configuring and running a REST API")."""
 
 _THREADS = 64
-_WELL_KNOWN_METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
-_Answer = dict[str, Any]
+_KNOWN_METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
+_Response = dict[str, Any]
 
 
 class Gateway(local.LocalGateway):
-    """Chalice's stand-in for API Gateway, brought closer to it."""
+    """Chalice's local gateway, corrected."""
 
     def __init__(self, app: Chalice, config: Config) -> None:
         super().__init__(app, config)
         self._authorizer = _NoAuthorizer(app)
 
-    def handle_request(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> _Answer:
+    def handle_request(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> _Response:
         """Return the app's response to a request, as Lambda returns it; raises nothing."""
-        spelled = path.partition("?")[0]
-        if method == "HEAD" or not self._is_known(spelled):
-            return _refusal(NotFound())
-        if method not in _WELL_KNOWN_METHODS:
-            method = "UNKNOWN"  # the app knows what is allowed, and what the client calls this one is not logged
+        if method == "HEAD" or not self._is_known(path.partition("?")[0]):
+            return _problem_response(NotFound())
+        if method not in _KNOWN_METHODS:
+            method = "UNKNOWN"  # the app responds with 405; the client's own word is not logged
 
-        def respond() -> _Answer:
-            answer: _Answer = super(Gateway, self).handle_request(method, path, headers, body)
-            return answer
+        def respond() -> _Response:
+            response: _Response = super(Gateway, self).handle_request(method, path, headers, body)
+            return response
 
-        if threading.current_thread() is threading.main_thread():  # where the app's own deadline works
+        if threading.current_thread() is threading.main_thread():  # the app's own deadline works here
             return respond()
-        answers: queue.Queue[_Answer] = queue.Queue()
-        threading.Thread(target=lambda: answers.put(respond()), daemon=True).start()
+        responses: queue.Queue[_Response] = queue.Queue()
+        threading.Thread(target=lambda: responses.put(respond()), daemon=True).start()
         try:
-            return answers.get(timeout=deadline.REQUEST_TIMEOUT)
+            return responses.get(timeout=deadline.REQUEST_TIMEOUT)
         except queue.Empty:
-            return _refusal(Unavailable())
+            return _problem_response(Unavailable())
 
     def _is_known(self, path: str) -> bool:
-        if "//" in path or (path != "/" and path.endswith("/")) or any(sign in path for sign in ";#"):
+        if "//" in path or (path != "/" and path.endswith("/")) or any(character in path for character in ";#"):
             return False
         try:
             self.event_converter.create_lambda_event("GET", path, {})
@@ -80,7 +80,8 @@ class _NoAuthorizer(local.LocalGatewayAuthorizer):
 
 def serve(app: Chalice, config: Config, host: str, port: int) -> None:
     """Serve the app over HTTP until KeyboardInterrupt or SystemExit."""
-    local.create_local_server(app, config, host, 0).server.server_close()  # which gives each thread its own current_request
+    # For its side effect: it makes current_request thread-local.
+    local.create_local_server(app, config, host, 0).server.server_close()
     waitress.serve(
         _wsgi(Gateway(app, config)),
         host=host,
@@ -95,7 +96,7 @@ def serve(app: Chalice, config: Config, host: str, port: int) -> None:
 def _wsgi(gateway: Gateway) -> Callable[..., list[bytes]]:
     def application(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
         target = environ["REQUEST_URI"]
-        if not target.startswith("/"):  # the absolute form, which a client sends to a proxy (RFC 9112, 3.2.2)
+        if not target.startswith("/"):  # absolute form, which clients send to a proxy (RFC 9112, 3.2.2)
             parts = urlsplit(target)
             target = parts._replace(scheme="", netloc="").geturl() or "/"
         headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
@@ -114,30 +115,36 @@ def _wsgi(gateway: Gateway) -> Callable[..., list[bytes]]:
     return application
 
 
-def _send(answer: _Answer, environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
-    body = answer["body"] or ""
-    content = base64.b64decode(body) if answer.get("isBase64Encoded") else body if isinstance(body, bytes) else body.encode()
-    headers = [(name, str(value)) for name, value in answer["headers"].items()]
-    headers += [(name, value) for name, values in answer["multiValueHeaders"].items() for value in values]
-    start_response(f"{answer['statusCode']} {HTTPStatus(answer['statusCode']).phrase}", headers)
+def _send(response: _Response, environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
+    body = response["body"] or ""
+    if response.get("isBase64Encoded"):
+        body = base64.b64decode(body)
+    content = body if isinstance(body, bytes) else body.encode()
+    headers = [(name, str(value)) for name, value in response["headers"].items()]
+    headers += [(name, value) for name, values in response["multiValueHeaders"].items() for value in values]
+    start_response(_status_line(response), headers)
     return [b"" if environ["REQUEST_METHOD"] == "HEAD" else content]
 
 
-def _refusal(problem: Problem) -> _Answer:
+def _status_line(response: _Response) -> str:
+    status = HTTPStatus(response["statusCode"])
+    return f"{status.value} {status.phrase}"
+
+
+def _problem_response(problem: Problem) -> _Response:
     request_id = str(uuid.uuid4())
     response = problem.response(request_id)
     response.headers |= api.headers(request_id)
     return response.to_dict()
 
 
-def _refuse(error: utilities.Error, _ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Return what waitress sends for what is no request: a problem, and nothing of what the client sent."""
+def _invalid_request_response(error: utilities.Error, _ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Return what waitress sends for invalid HTTP: a problem that repeats nothing of the request."""
     problem = (
         BodyTooLarge() if error.code == BodyTooLarge.status else MalformedRequest("The request must be valid HTTP/1.1.")
     )
-    answer = _refusal(problem)
-    status = HTTPStatus(answer["statusCode"])
-    return f"{status.value} {status.phrase}", list(answer["headers"].items()), answer["body"].encode()
+    response = _problem_response(problem)
+    return _status_line(response), list(response["headers"].items()), response["body"].encode()
 
 
-utilities.Error.to_response = _refuse
+utilities.Error.to_response = _invalid_request_response

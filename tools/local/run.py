@@ -1,4 +1,4 @@
-"""The API on this machine until Ctrl-C: `make run`, and what `chalice local` becomes."""
+"""Serves the API on this machine until Ctrl-C: `make run`, and `chalice local`, which this replaces."""
 
 import fcntl
 import math
@@ -8,137 +8,145 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from tools import environment
+from tools import stages
 from tools.deploy import stack
-from tools.environment import HOME, HOST, STAGE, LocalError
+from tools.errors import CommandError
 from tools.local import child_process, emulator, users
+from tools.local.settings import HOME, HOST, python_command
 
 _JSON = '-H "Content-Type: application/json"'
-_TEXT = '{"to": "+12025550100", "message": "Hello"}'
+_SMS = '{"to": "+12025550100", "message": "Hello"}'
 _SERVERS = HOME / "servers"
-_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_KEPT = "Users, tokens and tasks are kept for the next start."
 
 
-def run(host: str, port: int, stage: str, *, reload: bool, parent: int) -> None:
-    """Serve the API until a signal comes, or until another process is our parent than that one, unless it is 0.
+def run(host: str, port: str, stage: str, *, reload: bool, parent: int) -> None:
+    """Serve the API until a signal, or until the process with the id `parent` is no longer the parent (0: do not check).
 
-    The stage local uses the AWS of this machine. Any other stage uses its own table and users, in the account to which the
-    variables of this shell lead. Whatever happens, nothing is left running. Raises LocalError.
+    The local stage uses the local AWS. Another stage uses its own table and users, in the AWS account of this shell. All
+    processes end with this one. Raises CommandError.
     """
-    environment.require_stage(stage, on_aws=False)
-    emulator.require_free_port(host, port, "make run PORT={0}, or chalice local --port {0}")
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started this process with it ignored
-    for signal_ in _ENDINGS:
-        if signal.getsignal(signal_) is not signal.SIG_IGN:  # as `nohup` wants it
+    stages.require_stage(stage, on_aws=False)
+    number = _parse_port("PORT", port)
+    emulator.require_free_port(host, number, "make run PORT={0}, or chalice local --port {0}")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started this process with SIGINT ignored
+    for signal_ in _STOP_SIGNALS:
+        if signal.getsignal(signal_) is not signal.SIG_IGN:  # `nohup` ignores SIGHUP
             signal.signal(signal_, signal.default_int_handler)
     try:
-        with _listed(), _local_aws(port) if stage == STAGE else _deployed(stage):
-            _serve(host, port, stage, reload=reload, parent=parent)
+        with _register(), _use_local_aws(number) if stage == stages.LOCAL else _use_stage(stage):
+            _serve(host, number, stage, reload=reload, parent=parent)
     except KeyboardInterrupt:
         return
 
 
 def stop() -> None:
-    """End all that serves from this folder, and wait for it; raises LocalError where nothing does."""
+    """Stop all servers of this checkout and wait for them; raises CommandError if none is running."""
     stopped = 0
     for entry in sorted(_SERVERS.glob("*")):
-        with suppress(BlockingIOError), emulator.locked(entry, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            entry.unlink()  # its process is gone, without having had the time
+        with suppress(BlockingIOError), emulator.hold_lock(entry, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            entry.unlink()  # its process was killed
             continue
-        with suppress(ProcessLookupError):  # it may have ended just now
+        with suppress(ProcessLookupError):  # it may have just ended
             os.kill(int(entry.name), signal.SIGINT)
-        with emulator.locked(entry, fcntl.LOCK_EX):  # which that process holds to its end
+        with emulator.hold_lock(entry, fcntl.LOCK_EX):  # the process holds it until it ends
             stopped += 1
     if not stopped:
         message = "Nothing is running here."
-        raise LocalError(message)
-    _say(f"Stopped {stopped}. Users, tokens and tasks are kept for the next start.")
+        raise CommandError(message)
+    _print(f"Stopped {stopped}. {_KEPT}")
+
+
+def _parse_port(name: str, value: str) -> int:
+    if not (value.isascii() and value.isdecimal() and 0 < int(value) < 2**16):
+        message = f"{name}={value} is not a port. Use a number from 1 to 65535."
+        raise CommandError(message)
+    return int(value)
 
 
 @contextmanager
-def _listed() -> Iterator[None]:
-    """List this process for `stop`, by a file with its id, locked for as long as it lives."""
+def _register() -> Iterator[None]:
+    """List this process for `stop`, in a file that is named after its process id and locked while it lives."""
     _SERVERS.mkdir(mode=0o700, parents=True, exist_ok=True)
     entry = _SERVERS / str(os.getpid())
-    with emulator.locked(entry, fcntl.LOCK_EX):
+    with emulator.hold_lock(entry, fcntl.LOCK_EX):
         try:
             yield
         finally:
-            entry.unlink(missing_ok=True)  # whoever has removed the folder has removed it too
+            entry.unlink(missing_ok=True)  # the folder may have been deleted
 
 
 @contextmanager
-def _local_aws(port: int) -> Iterator[None]:
-    aws_port = environment.port("AWS_PORT", os.environ.get("AWS_PORT") or "4566")
+def _use_local_aws(port: int) -> Iterator[None]:
+    aws_port = _parse_port("AWS_PORT", os.environ.get("AWS_PORT") or "4566")
     if port == aws_port:
         message = f"PORT and AWS_PORT are both {port}. Choose another one: make run AWS_PORT={port + 1}"
-        raise LocalError(message)
-    with emulator.running(aws_port, _prepare):
+        raise CommandError(message)
+    with emulator.start_or_join(aws_port, _prepare):
         try:
             yield
         except KeyboardInterrupt:
-            _say("\nStopping. Users, tokens and tasks are kept for the next start.")
-            for signal_ in _ENDINGS:  # a second Ctrl-C would lose what is being written
+            _print(f"\nStopping. {_KEPT}")
+            for signal_ in _STOP_SIGNALS:  # a second Ctrl-C would lose unsaved data
                 signal.signal(signal_, signal.SIG_IGN)
 
 
 def _prepare() -> dict[str, str]:
-    _say("Deploying the table, the user pool and its clients (.chalice/resources.json) ...")
+    _print("Deploying the table, the user pool and its clients (.chalice/resources.json) ...")
     try:
-        settings = stack.deploy(STAGE, pause=1)
-    except LocalError as error:
-        message = f"{error} Repair it, or delete {HOME} to start with nothing; then start again."
-        raise LocalError(message) from error
+        settings = stack.deploy(stages.LOCAL, pause=1)
+    except CommandError as error:
+        message = f"{error} Fix it, or delete {HOME} to start empty; then start again."
+        raise CommandError(message) from error
     os.environ.update(settings)
-    _say("Signing up the demo users ...")
-    users.ensure_demo()
+    _print("Signing up the demo users ...")
+    users.ensure_demo_users()
     return settings
 
 
 @contextmanager
-def _deployed(stage: str) -> Iterator[None]:
-    environment.require_region()
-    os.environ.update(stack.require(stage))
+def _use_stage(stage: str) -> Iterator[None]:
+    stages.require_region()
+    os.environ.update(stack.require_settings(stage))
     yield
 
 
 def _serve(host: str, port: int, stage: str, *, reload: bool, parent: int) -> None:
-    _say("Starting the API ...")
+    _print("Starting the API ...")
     server = child_process.start("tools.local.server", host, str(port), stage, "reload" if reload else "")
+    url = f"http://{HOST if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared, not bound to
     try:
-        reachable = HOST if host == "0.0.0.0" else host  # noqa: S104 - compared, not bound to
-        failed = "The API does not start; the lines above say why. Repair it, then start again."
-        # Code that cannot be imported is tried again when it has changed.
-        patience = math.inf if reload else emulator.PATIENCE
-        emulator.await_answer(server, f"http://{reachable}:{port}/health", failed, patience)
-        url = f"http://{reachable}:{port}"
-        _say(_welcome(url, reload=reload) if stage == STAGE else f"Stage {stage} is served at {url}. Ctrl-C stops it.")
+        failure = "The API did not start; the lines above say why. Fix it, then start again."
+        # With reload there is no time limit: a failed start is repeated when a file changes.
+        emulator.await_response(server, f"{url}/health", failure, math.inf if reload else emulator.TIMEOUT)
+        running = f"The API of stage {stage} is running at {url}. Ctrl-C stops it."
+        _print(_welcome(url, reload=reload) if stage == stages.LOCAL else running)
         while server.poll() is None and parent in {0, os.getppid()}:
-            if stage == STAGE and not emulator.is_alive():
+            if stage == stages.LOCAL and not emulator.is_alive():
                 message = (
-                    f"The local AWS has ended by itself; {HOME / 'aws.log'} may say why. It writes what it holds when it is "
-                    "stopped, so what was new since it started is lost. Start again."
+                    f"The local AWS stopped unexpectedly; {emulator.LOG} may say why. It saves its data when it is stopped, "
+                    "so changes since its start are lost. Start again."
                 )
-                raise LocalError(message)
+                raise CommandError(message)
             time.sleep(0.5)
     finally:
         child_process.stop(server)
     if parent in {0, os.getppid()}:
-        message = "The API has ended by itself; the lines above say why. Repair it, then start again."
-        raise LocalError(message)
+        message = "The API stopped unexpectedly; the lines above say why. Fix it, then start again."
+        raise CommandError(message)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, flush=True)
 
 
 def _welcome(url: str, *, reload: bool) -> str:
-    reloads, python = " and reloads when a file changes" * reload, environment.python()
-    passwords = users.passwords()
-    widest = max(map(len, passwords))
-    lines = "\n".join(f"  {email:{widest}}  {password}" for email, password in passwords.items())
+    python, passwords = python_command(), users.read_passwords()
+    width = max(map(len, passwords))
+    lines = "\n".join(f"  {email:{width}}  {password}" for email, password in passwords.items())
     return f"""
-The API answers at {url}{reloads}. Ctrl-C stops it and keeps everything.
+The API is running at {url}{" and reloads when a file changes" if reload else ""}. Ctrl-C stops it and keeps all data.
 
 Users and their passwords:
 {lines}
@@ -148,10 +156,10 @@ Sign in, create a task, list your tasks (in another terminal, in this folder):
   curl -s {url}/tasks -H "Authorization: Bearer $TOKEN" {_JSON} -d '{{"title": "Buy milk"}}'
   curl -s {url}/tasks -H "Authorization: Bearer $TOKEN"
 
-As a machine, send a text, and see it arrive:
+As a machine client, send an SMS message and list the sent messages:
   MACHINE=$({python} -m tools machine-token)
-  curl -s {url}/sms -H "Authorization: Bearer $MACHINE" -H "Idempotency-Key: $(date +%s)" {_JSON} -d '{_TEXT}'
+  curl -s {url}/sms -H "Authorization: Bearer $MACHINE" -H "Idempotency-Key: $(date +%s)" {_JSON} -d '{_SMS}'
   {python} -m tools inbox
 
-More: README.md. A user of your own: {python} -m tools signup you@example.com
+More: README.md. Add a user: {python} -m tools signup you@example.com
 """

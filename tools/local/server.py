@@ -1,4 +1,4 @@
-"""The API on this machine: what `chalice local` serves, started again whenever a file of it changes."""
+"""Serves the app over HTTP on this machine, and restarts it when a file changes."""
 
 import logging
 import os
@@ -13,33 +13,32 @@ from chalice.cli.factory import CLIFactory
 from chalice.deploy.validate import validate_routes
 from watchfiles import Change, DefaultFilter, watch
 
-from tools import environment
-from tools.environment import ROOT
+from tools.stages import ROOT, environment_variables
 
 _SHIPPED = ROOT / "chalicelib"
 _FILES = {ROOT / name for name in ("app.py", ".chalice/config.json", "tools/local/gateway.py")}
-_SECONDS_TO_END = 5
+_STOP_TIMEOUT = 5  # seconds
 
 
 class _Filter(DefaultFilter):
-    """Takes the files that the API is made of; what editors and Python write beside them is none."""
+    """Accepts the files of the app, but not what editors and Python write next to them."""
 
     def __call__(self, change: Change, path: str) -> bool:
         return (Path(path) in _FILES or Path(path).is_relative_to(_SHIPPED)) and super().__call__(change, path)
 
 
 def main(host: str, port: str, stage: str, reload: str) -> None:
-    """Serve on that port until a signal comes, and start again when a file changes, if asked to."""
+    """Serve until a signal; if `reload` is not empty, restart when a file changes."""
     if reload:
-        _serve_and_reload(host, port, stage, "It is tried again when a file changes.")
+        _serve_and_reload(host, port, stage, "It restarts when a file changes.")
     else:
         serve(host, port, stage)
 
 
 def _serve_and_reload(*arguments: str) -> None:
-    """Serve in a process of its own, and replace it when a file changes.
+    """Serve in a child process, and replace it when a file changes.
 
-    Folders are watched, not files: most editors and git replace a file, and a watch on it would follow the old one.
+    Watches folders, not files: most editors and git replace a file, and a watch would stay on the old one.
     """
     server = _start(arguments)
     try:
@@ -47,7 +46,7 @@ def _serve_and_reload(*arguments: str) -> None:
             folders = _folders()
             for changes in watch(*folders, watch_filter=_Filter(), recursive=False):
                 names = sorted({str(Path(path).relative_to(ROOT)) for _, path in changes})
-                print(f"Changed: {', '.join(names)}. Starting again ...", flush=True)
+                print(f"Changed: {', '.join(names)}. Restarting ...", flush=True)
                 _stop(server)
                 server = _start(arguments)
                 if _folders() != folders:
@@ -71,35 +70,33 @@ def _start(arguments: Iterable[str]) -> SpawnProcess:
 
 def _stop(process: SpawnProcess) -> None:
     process.terminate()
-    process.join(_SECONDS_TO_END)
+    process.join(_STOP_TIMEOUT)
     process.kill()
     process.join()
 
 
-def serve(host: str, port: str, stage: str, then: str = "") -> None:
-    """Serve the app as it is now; say what is wrong with it if it cannot be, and what happens then."""
-    os.environ.update(environment.variables(stage))
+def serve(host: str, port: str, stage: str, next_step: str = "") -> None:
+    """Serve the app until a signal; if it cannot be imported, print the cause and the next step."""
+    os.environ.update(environment_variables(stage))
     try:
-        from tools.local import gateway  # noqa: PLC0415 - it imports the app, which reads the settings
+        from tools.local import gateway  # noqa: PLC0415 - it imports chalicelib, which reads the settings
 
         config = CLIFactory(str(ROOT), environ=os.environ).create_config_obj(chalice_stage_name=stage)
         app = config.chalice_app
         validate_routes(app.routes)
-        app.log.addHandler(
-            logging.StreamHandler()
-        )  # texts of exceptions and of the app's own log: here alone, never in Lambda
+        app.log.addHandler(logging.StreamHandler())  # prints exceptions and log messages, which Lambda never does
         app.log.setLevel(logging.INFO)
         gateway.serve(app, config, host, int(port))
     except KeyboardInterrupt:
         pass
-    except Exception as error:  # noqa: BLE001 - whatever keeps the app from being imported
+    except Exception as error:  # noqa: BLE001 - any error of the app's modules
         cause: BaseException = error
         while cause.__cause__ or cause.__context__:
             cause = cause.__cause__ or cause.__context__ or cause
         frames = traceback.extract_tb(cause.__traceback__)
         where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-        what = "".join(traceback.format_exception_only(cause)).strip()
-        print(f"The app does not start: {what}{where}\n{then}".strip(), flush=True)
+        reason = "".join(traceback.format_exception_only(cause)).strip()
+        print(f"The app did not start: {reason}{where}\n{next_step}".strip(), flush=True)
 
 
 if __name__ == "__main__":

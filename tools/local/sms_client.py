@@ -1,4 +1,4 @@
-"""The machine client of the local pool, and the texts that it has sent."""
+"""The machine client of the local user pool, and the SMS messages that were sent."""
 
 import base64
 import json
@@ -8,24 +8,24 @@ import urllib.request
 
 import boto3
 
-from tools.environment import answers
+from tools.local.emulator import fetch
+from tools.local.users import pool_id
+from tools.stages import app_name
 
 
-def token() -> str:
-    """Return a fresh access token of the machine client, by a request to the token endpoint of OAuth."""
+def fetch_token() -> str:
+    """Return a new access token of the machine client, by OAuth client credentials."""
     client_id = os.environ["MACHINE_CLIENT_IDS"]
-    pool = os.environ["USER_POOL_ARN"].rpartition("/")[2]
-    client = boto3.client("cognito-idp").describe_user_pool_client(UserPoolId=pool, ClientId=client_id)["UserPoolClient"]
-    credentials = base64.b64encode(f"{client_id}:{client['ClientSecret']}".encode()).decode()
-    body = urllib.parse.urlencode({"grant_type": "client_credentials", "scope": "task-api/sms"}).encode()
-    request = urllib.request.Request(  # noqa: S310 - of this machine
+    client = boto3.client("cognito-idp").describe_user_pool_client(UserPoolId=pool_id(), ClientId=client_id)
+    credentials = base64.b64encode(f"{client_id}:{client['UserPoolClient']['ClientSecret']}".encode()).decode()
+    body = urllib.parse.urlencode({"grant_type": "client_credentials", "scope": f"{app_name()}/sms"}).encode()
+    request = urllib.request.Request(  # noqa: S310 - on this machine
         f"{os.environ['AWS_ENDPOINT_URL']}/oauth2/token", body, {"Authorization": f"Basic {credentials}"}
     )
-    issued = json.loads(answers(request))
-    return str(issued["access_token"])
+    return str(json.loads(fetch(request))["access_token"])
 
 
-def inbox() -> str:
-    """Return the texts that have arrived, one on a line: the number, then the message."""
-    phones = json.loads(answers(f"{os.environ['AWS_ENDPOINT_URL']}/_ministack/sns/sms-messages"))["sms_messages"]
-    return "\n".join(f"{number}  {text['Message']}" for number, texts in phones.items() for text in texts)
+def list_messages() -> str:
+    """Return the SMS messages that were sent, one per line: phone number, then text."""
+    by_number = json.loads(fetch(f"{os.environ['AWS_ENDPOINT_URL']}/_ministack/sns/sms-messages"))["sms_messages"]
+    return "\n".join(f"{number}  {sms['Message']}" for number, messages in by_number.items() for sms in messages)

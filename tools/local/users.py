@@ -1,4 +1,4 @@
-"""The users of the local pool: who they are, how they sign up, how they sign in."""
+"""Users of the local user pool: sign-up, sign-in and their passwords."""
 
 import json
 import os
@@ -8,29 +8,31 @@ import secrets
 import boto3
 from pycognito.aws_srp import AWSSRP
 
-from tools.environment import HOME, LocalError, answers, python
+from tools.errors import CommandError
+from tools.local.emulator import fetch
+from tools.local.settings import HOME, python_command
 
-DEMO = ("alice@example.com", "bob@example.com", "admin@example.com")
-_FILE = HOME / "people.json"
+_DEMO = ("alice@example.com", "bob@example.com", "admin@example.com")
+_PASSWORDS = HOME / "passwords.json"
 
 
-def ensure_demo() -> None:
-    """Sign up those demo users that are not there yet."""
-    for email in DEMO:
-        password = passwords().get(email)
+def ensure_demo_users() -> None:
+    """Sign up the demo users that do not exist yet; set a new password for those whose password is lost."""
+    for email in _DEMO:
+        password = read_passwords().get(email)
         try:
-            signup(email, password)
-        except LocalError:
+            sign_up(email, password)
+        except CommandError:
             if password is None:
-                _reset(email)
-    boto3.client("cognito-idp").admin_add_user_to_group(UserPoolId=_pool(), Username=DEMO[-1], GroupName="admin")
+                _reset_password(email)
+    boto3.client("cognito-idp").admin_add_user_to_group(UserPoolId=pool_id(), Username=_DEMO[-1], GroupName="admin")
 
 
-def signup(email: str, password: str | None = None) -> str:
-    """Sign up a user with the code that is mailed, as a web client does, and return the password; raises LocalError."""
+def sign_up(email: str, password: str | None = None) -> str:
+    """Sign up a user with the mailed code, as a web client does, and return the password; raises CommandError."""
     if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
-        message = f"{email} is not an e-mail address; one looks like you@example.com."
-        raise LocalError(message)
+        message = f"{email} is not an e-mail address. Use one such as you@example.com."
+        raise CommandError(message)
     password = password or _new_password()
     cognito = boto3.client("cognito-idp")
     client = os.environ["WEB_CLIENT_ID"]
@@ -39,65 +41,71 @@ def signup(email: str, password: str | None = None) -> str:
             ClientId=client, Username=email, Password=password, UserAttributes=[{"Name": "email", "Value": email}]
         )
     except cognito.exceptions.UsernameExistsException as error:
-        message = f"{email} has signed up already. Sign in with: {python()} -m tools token {email}"
-        raise LocalError(message) from error
-    cognito.confirm_sign_up(ClientId=client, Username=email, ConfirmationCode=_mailed_code(email))
-    _remember(email, password)
+        message = f"{email} is already signed up. Sign in with: {python_command()} -m tools token {email}"
+        raise CommandError(message) from error
+    cognito.confirm_sign_up(ClientId=client, Username=email, ConfirmationCode=_read_mailed_code(email))
+    _save_password(email, password)
     return password
 
 
-def token(name: str) -> str:
-    """Return a fresh ID token of a user, by a sign-in with SRP; raises LocalError."""
+def sign_in(name: str) -> str:
+    """Sign in a user with SRP, by e-mail address or by its part before @example.com; return the ID token.
+
+    Raises CommandError.
+    """
     email = name if "@" in name else f"{name}@example.com"
-    password = passwords().get(email)
+    password = read_passwords().get(email)
     if password is None:
-        message = f"Nobody here is called {email}. Add them with: {python()} -m tools signup {email}"
-        raise LocalError(message)
+        message = f"There is no local user {email}. Sign up with: {python_command()} -m tools signup {email}"
+        raise CommandError(message)
     cognito = boto3.client("cognito-idp")
     try:
-        signed_in = AWSSRP(email, password, _pool(), os.environ["WEB_CLIENT_ID"], client=cognito).authenticate_user()
+        session = AWSSRP(email, password, pool_id(), os.environ["WEB_CLIENT_ID"], client=cognito).authenticate_user()
     except cognito.exceptions.NotAuthorizedException as error:
         message = (
-            f"The pool refuses the password of {email} in {_FILE}. Sign up somebody else, or delete {HOME} to start anew."
+            f"The user pool rejects the password of {email} in {_PASSWORDS}. "
+            f"Sign up another user, or stop `make run` and delete {HOME} to start empty."
         )
-        raise LocalError(message) from error
-    id_token: str = signed_in["AuthenticationResult"]["IdToken"]
-    return id_token
+        raise CommandError(message) from error
+    token: str = session["AuthenticationResult"]["IdToken"]
+    return token
 
 
-def _pool() -> str:
+def pool_id() -> str:
+    """Return the id of the local user pool."""
     return os.environ["USER_POOL_ARN"].rpartition("/")[2]
 
 
-def _mailed_code(email: str) -> str:
-    mails = json.loads(answers(f"{os.environ['AWS_ENDPOINT_URL']}/_ministack/ses/messages"))["messages"]
-    mine = [mail for account in mails.values() for mail in account if email in mail["To"]]
-    code = mine and re.search(r"[0-9]{6}", max(mine, key=lambda mail: mail["Timestamp"])["BodyText"])
-    if not code:
-        message = f"No code has been mailed to {email}. Stop `make run` and start it again."
-        raise LocalError(message)
-    return code[0]
+def read_passwords() -> dict[str, str]:
+    """Return the passwords of the users who signed up on this machine, by e-mail address."""
+    exists = _PASSWORDS.exists() and _PASSWORDS.stat().st_size
+    passwords: dict[str, str] = json.loads(_PASSWORDS.read_text()) if exists else {}
+    return passwords
 
 
-def _reset(email: str) -> None:
+def _save_password(email: str, password: str) -> None:
+    passwords = read_passwords() | {email: password}
+    _PASSWORDS.touch(mode=0o600)
+    _PASSWORDS.write_text(json.dumps(passwords, indent=1))
+
+
+def _reset_password(email: str) -> None:
     password = _new_password()
     boto3.client("cognito-idp").admin_set_user_password(
-        UserPoolId=_pool(), Username=email, Password=password, Permanent=True
+        UserPoolId=pool_id(), Username=email, Password=password, Permanent=True
     )
-    _remember(email, password)
+    _save_password(email, password)
 
 
 def _new_password() -> str:
-    return f"{secrets.token_urlsafe(9)}aA1"  # of every kind that the pool demands
+    return f"{secrets.token_urlsafe(9)}aA1"  # one of each kind of character that the password policy requires
 
 
-def passwords() -> dict[str, str]:
-    """Return the passwords of the users that were signed up on this machine, by e-mail address."""
-    known: dict[str, str] = json.loads(_FILE.read_text()) if _FILE.exists() and _FILE.stat().st_size else {}
-    return known
-
-
-def _remember(email: str, password: str) -> None:
-    known = passwords() | {email: password}
-    _FILE.touch(mode=0o600)
-    _FILE.write_text(json.dumps(known, indent=1))
+def _read_mailed_code(email: str) -> str:
+    by_account = json.loads(fetch(f"{os.environ['AWS_ENDPOINT_URL']}/_ministack/ses/messages"))["messages"]
+    mails = [mail for account in by_account.values() for mail in account if email in mail["To"]]
+    code = mails and re.search(r"[0-9]{6}", max(mails, key=lambda mail: mail["Timestamp"])["BodyText"])
+    if not code:
+        message = f"No confirmation code was mailed to {email}. Stop `make run`, then start it again."
+        raise CommandError(message)
+    return code[0]
