@@ -55,7 +55,7 @@ def test_another_origin_reaches_answers_preflights_and_refusals(api: Deployed) -
 
 
 def test_a_parameter_in_the_definition_is_deployed() -> None:
-    assert template.merge("prod")["Resources"]["RestAPI"]["Properties"]["AlwaysDeploy"] is True
+    assert template.merge()["Resources"]["RestAPI"]["Properties"]["AlwaysDeploy"] is True
 
 
 def test_the_alarms_of_a_stack_reach_the_topic_and_watch_its_stage(api: Deployed) -> None:

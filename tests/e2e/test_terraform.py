@@ -80,7 +80,7 @@ def test_a_module_written_again_from_the_same_commit_changes_nothing(checkout: C
 def test_every_output_of_the_template_is_one_and_the_secret_is_not_shown(module: Module) -> None:
     outputs = module.outputs()
     written = (module.folder / "outputs.tf").read_text()
-    for name, output in template.merge("prod")["Outputs"].items():
+    for name, output in template.merge()["Outputs"].items():
         assert snake(name) in outputs
         assert output["Description"] in written
     assert [name for name, output in outputs.items() if output["sensitive"]] == ["machine_client_secret"]

@@ -32,7 +32,7 @@ TYPES = {
 
 def resolved(value: Any) -> Any:
     """Return a part of resources.json as it is for this stage; None stands for what only AWS knows."""
-    parameters = template.merge("prod")["Parameters"]
+    parameters = template.set_defaults(template.merge(), "prod")["Parameters"]
     chosen = {name: ALL.get(name, parameter.get("Default")) for name, parameter in parameters.items()} | {
         "AWS::Region": "us-east-1"
     }
