@@ -46,7 +46,7 @@ load: .venv  ## load a deployed stack with 64 clients (SECONDS=60)
 .venv:
 	@"$(PYTHON)" tools/install.py .venv requirements-dev.txt "$$REPEAT"
 
-generate: .venv  ## write the generated files: OpenAPI, docs page, policies, merge templates, licences
+generate: .venv  ## write the generated files: OpenAPI, docs page, policies, merge template, licences
 	@.venv/bin/python -m tools generate
 
 package: ## write the CloudFormation template and the zip of a stage (STAGE=prod) to dist

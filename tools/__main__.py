@@ -93,7 +93,7 @@ _COMMANDS = {
     "token": _Command(_use_local_aws, "sign in a local user and print the ID token", "user"),
     "machine-token": _Command(_use_local_aws, "print an access token of the machine client"),
     "inbox": _Command(_use_local_aws, "print the SMS messages that were sent"),
-    "generate": _Command(_generate, "write the generated files: OpenAPI, docs page, policies, merge templates, licences"),
+    "generate": _Command(_generate, "write the generated files: OpenAPI, docs page, policies, merge template, licences"),
     "package": _Command(_package, "write the CloudFormation template and the zip of a stage to dist", "stage"),
     "package-terraform": _Command(_package, "write the Terraform module and the zip of a stage to dist", "stage"),
     "deploy": _Command(_deploy, "deploy a stage to the current AWS account", "stage"),

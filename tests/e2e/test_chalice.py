@@ -57,7 +57,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def merged(checkout: Path) -> Path:
     """Package with the merge template, and return the folder."""
-    done = chalice(checkout, "package", "--stage", "prod", "--merge-template", ".chalice/merge-prod.json", "merged")
+    done = chalice(checkout, "package", "--stage", "prod", "--merge-template", ".chalice/merge.json", "merged")
     assert done.returncode == 0, done.stderr
     return checkout / "merged"
 
@@ -67,7 +67,7 @@ def bare(checkout: Path) -> Path:
     """Package without the merge template, and return the folder."""
     done = chalice(checkout, "package", "--stage", "prod", "bare")
     assert done.returncode == 0
-    assert "To add them: --merge-template .chalice/merge-prod.json" in done.stderr
+    assert "To add them: --merge-template .chalice/merge.json" in done.stderr
     return checkout / "bare"
 
 
@@ -79,7 +79,7 @@ class TestPackage:
         subprocess.run(command, cwd=checkout, env=clean_environment(), check=True, capture_output=True)
         assert (merged / "sam.json").read_bytes() == (checkout / "dist" / "prod" / "template.json").read_bytes()
 
-    @pytest.mark.parametrize("arguments", [["--merge-template", ".chalice/merge-prod.json"], []])
+    @pytest.mark.parametrize("arguments", [["--merge-template", ".chalice/merge.json"], []])
     def test_chalice_package_ignores_settings_in_the_shell(
         self, checkout: Path, merged: Path, bare: Path, tmp_path: Path, arguments: list[str]
     ) -> None:
@@ -115,12 +115,14 @@ class TestPackage:
         for name in ("sam.json", "deployment.zip"):
             assert {(Path(out) / name).read_bytes() for out in outs} == {(bare / name).read_bytes()}
 
-    def test_the_merge_template_of_another_stage_is_rejected(self, checkout: Path, tmp_path: Path) -> None:
-        arguments = ("package", "--stage", "prod", "--merge-template", ".chalice/merge-dev.json", str(tmp_path / "out"))
-        done = chalice(checkout, *arguments)
-        expected = ".chalice/merge-dev.json is the merge template of another stage. Use .chalice/merge-prod.json.\n"
-        assert (done.returncode, done.stderr) == (1, expected)
-        assert not (tmp_path / "out").exists()
+    def test_one_merge_template_serves_every_stage(self, checkout: Path, merged: Path, tmp_path: Path) -> None:
+        done = chalice(checkout, "package", "--stage", "dev", "--merge-template", ".chalice/merge.json", str(tmp_path))
+        assert done.returncode == 0, done.stderr
+        for folder, stage, protected in ((tmp_path, "dev", "false"), (merged, "prod", "true")):
+            parameters = json.loads((folder / "sam.json").read_text())["Parameters"]
+            assert (parameters["Stage"]["Default"], parameters["Stage"]["AllowedValues"]) == (stage, [stage])
+            assert parameters["DomainPrefix"]["Default"] == f"task-api-{stage}"
+            assert parameters["DeletionProtection"]["Default"] == protected
 
     def test_chalice_package_writes_terraform_files(self, checkout: Path) -> None:
         assert chalice(checkout, "package", "--pkg-format", "terraform", "--stage", "prod", "tf").returncode == 0

@@ -49,7 +49,7 @@ def test_another_origin_is_in_responses_preflights_and_gateway_responses(api: De
 
 
 def test_the_api_is_redeployed_when_a_parameter_in_its_definition_changes() -> None:
-    assert template.merge("prod")["Resources"]["RestAPI"]["Properties"]["AlwaysDeploy"] is True
+    assert template.merge()["Resources"]["RestAPI"]["Properties"]["AlwaysDeploy"] is True
 
 
 def test_the_alarms_notify_the_topic_and_watch_the_stage(api: Deployed) -> None:

@@ -30,7 +30,7 @@ TYPES = {
 
 def resolve(value: Any) -> Any:
     """Return a part of resources.json with its intrinsic functions resolved; None for values that only AWS knows."""
-    parameters = template.merge("prod")["Parameters"]
+    parameters = template.set_defaults(template.merge(), "prod")["Parameters"]
     values = {name: PARAMETERS.get(name, parameter.get("Default")) for name, parameter in parameters.items()} | {
         "AWS::Region": "us-east-1"
     }

@@ -88,9 +88,27 @@ def test_every_setting_stands_in_every_stage() -> None:
         assert {*stages.environment_variables(stage), *stages.placeholder_settings()} == settings, stage
 
 
+def test_the_merge_template_is_what_the_code_says() -> None:
+    assert merging.MERGE_TEMPLATE.read_text() == merging.text(), "`make generate` writes it anew"
+
+
 @pytest.mark.parametrize("stage", stages.aws_stages())
-def test_the_merge_template_is_what_the_code_says(stage: str) -> None:
-    assert merging.path(stage).read_text() == merging.text(stage), "`make generate` writes it anew"
+def test_the_parameters_of_the_merge_template_default_to_the_values_of_the_stage(stage: str) -> None:
+    merge = merging.merge()
+    parameters = merging.set_defaults(merge, stage)["Parameters"]
+    config = stages.stage_config(stage)
+    expected = config["parameters"] | {"Stage": stage, "WebOrigin": config["environment_variables"]["WEB_ORIGIN"]}
+    assert {name: str(parameters[name]["Default"]) for name in expected} == expected
+    assert all("Default" in parameter for parameter in parameters.values())
+    assert parameters["Stage"]["AllowedValues"] == [stage]
+    assert merge == merging.merge(), "the argument is changed"
+
+
+def test_a_merge_template_of_a_user_gets_no_parameter_that_it_does_not_declare() -> None:
+    theirs = {"Parameters": {"DomainPrefix": {"Type": "String"}, "Theirs": {"Type": "String"}}, "Resources": {}}
+    expected = {"DomainPrefix": {"Type": "String", "Default": "task-api-dev"}, "Theirs": {"Type": "String"}}
+    assert merging.set_defaults(theirs, "dev") == theirs | {"Parameters": expected}
+    assert merging.set_defaults({}, "dev") == {}
 
 
 def test_a_stack_without_all_its_outputs_is_no_stage_to_deploy_to(monkeypatch: pytest.MonkeyPatch) -> None:

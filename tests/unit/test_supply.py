@@ -89,7 +89,7 @@ class TestTheClone:
         assert {name for name, kind in attributes("text", TRACKED).items() if kind == "unset"} == {*TRACKED} - text
 
     def test_what_is_generated_is_marked(self) -> None:
-        generated = {*map(str, policies.files()), *(str(template.path(stage)) for stage in STAGES), *map(str, LOCKS)}
+        generated = {*map(str, policies.files()), str(template.MERGE_TEMPLATE), *map(str, LOCKS)}
         generated = {str(Path(name).relative_to(ROOT)) for name in generated}
         generated |= {"chalicelib/static/openapi.json", "chalicelib/static/docs.html", "docs/licences.md"}
         marked = {name for name, value in attributes("linguist-generated", TRACKED).items() if value == "set"}
@@ -125,9 +125,8 @@ class TestSecrets:
     def test_a_stage_sets_what_the_app_reads_and_nothing_else(self, stage: str) -> None:
         assert stages.environment_variables(stage).keys() == SETTINGS - stages.placeholder_settings().keys()
 
-    @pytest.mark.parametrize("stage", STAGES)
-    def test_no_variable_of_a_function_is_a_secret(self, stage: str) -> None:
-        merged = template.merge(stage)
+    def test_no_variable_of_a_function_is_a_secret(self) -> None:
+        merged = template.merge()
         functions = [one for one in merged["Resources"].values() if "Environment" in one.get("Properties", {})]
         for variables in (one["Properties"]["Environment"]["Variables"] for one in functions):
             assert variables.keys() <= SETTINGS

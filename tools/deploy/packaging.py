@@ -15,7 +15,7 @@ from typing import Any
 from chalicelib import __version__
 from tools import install
 from tools.deploy import shipping
-from tools.deploy.template import path as merge_template
+from tools.deploy.template import MERGE_TEMPLATE
 from tools.errors import CommandError
 from tools.stages import ROOT, app_name, read_config
 
@@ -76,7 +76,7 @@ def package(stage: str, out: Path, **changes: object) -> None:
     """
     with copy_shipped(stage, **changes) as folder:
         built = folder.parent / "built"
-        run_chalice(folder, "package", stage, "--merge-template", str(merge_template(stage)), str(built))
+        run_chalice(folder, "package", stage, "--merge-template", str(MERGE_TEMPLATE), str(built))
         out.mkdir(parents=True, exist_ok=True)
         shutil.copy(built / "deployment.zip", out / "deployment.zip")
         shutil.copy(built / "sam.json", out / "template.json")

@@ -1,16 +1,16 @@
-"""The merge templates, .chalice/merge-<stage>.json: what `chalice package` adds to its own template.
+"""The merge template, .chalice/merge.json: what `chalice package` adds to its own template.
 
-With them one stack has everything that the API needs.
+With it one stack has everything that the API needs. It is the same for all stages; a stage sets defaults of its parameters.
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 import app
 from tools.deploy import gateway_responses, stack
-from tools.stages import ROOT, aws_stages, resource_name, stage_config
+from tools.stages import ROOT, resource_name, stage_config
 
+MERGE_TEMPLATE = ROOT / ".chalice" / "merge.json"
 _PACKAGE_TEMPLATE = ROOT / ".chalice" / "package.json"
 """What only a packaged stack has: optional parameters, and a role for logs, which `make deploy` creates itself."""
 _NO_VALUE = {"Ref": "AWS::NoValue"}
@@ -44,42 +44,45 @@ _SKIPS = {
 }
 
 
-def merge(stage: str) -> dict[str, Any]:
-    """Return the merge template of a stage."""
+def merge() -> dict[str, Any]:
+    """Return the merge template."""
     resources, package = stack.read_template(), json.loads(_PACKAGE_TEMPLATE.read_text())
-    config = stage_config(stage)
-    defaults = config["parameters"] | {"Stage": stage, "WebOrigin": config["environment_variables"]["WEB_ORIGIN"]}
-    parameters = resources["Parameters"] | package["Parameters"]
-    parameters["Stage"] = parameters["Stage"] | {"AllowedValues": [stage]}
-    for name, value in defaults.items():
-        number = parameters[name]["Type"] == "Number"
-        parameters[name] = parameters[name] | {"Default": int(value) if number else value}
     return {
-        "Description": f"The task API, stage {stage}: table, users, API, functions, logs and alarms.",
-        "Parameters": parameters,
+        "Description": "The task API: table, users, API, functions, logs and alarms.",
+        "Parameters": resources["Parameters"] | package["Parameters"],
         "Conditions": resources["Conditions"] | package["Conditions"],
-        "Resources": _with_skips(resources["Resources"]) | _functions(stage) | _api() | package["Resources"],
+        "Resources": _with_skips(resources["Resources"]) | _functions() | _api() | package["Resources"],
         "Outputs": resources["Outputs"],
     }
 
 
-def path(stage: str) -> Path:
-    """Return the path of the merge template of a stage."""
-    return ROOT / ".chalice" / f"merge-{stage}.json"
+def set_defaults(template: dict[str, Any], stage: str) -> dict[str, Any]:
+    """Return a merge template with the stage's values from .chalice/config.json as defaults of its parameters.
+
+    A merge template of a user may lack any of these parameters.
+    """
+    config = stage_config(stage)
+    values = config["parameters"] | {"Stage": stage, "WebOrigin": config["environment_variables"]["WEB_ORIGIN"]}
+    parameters = dict(template.get("Parameters", {}))
+    for name in parameters.keys() & values.keys():
+        is_number = parameters[name]["Type"] == "Number"
+        parameters[name] = parameters[name] | {"Default": int(values[name]) if is_number else values[name]}
+    if "Stage" in parameters:
+        parameters["Stage"] |= {"AllowedValues": [stage]}  # Chalice writes the stage's name into the policies
+    return template | {"Parameters": parameters} if parameters else template
 
 
-def text(stage: str) -> str:
-    """Return the merge template of a stage as text."""
-    return json.dumps(merge(stage), indent=2) + "\n"
+def text() -> str:
+    """Return the merge template as text."""
+    return json.dumps(merge(), indent=2) + "\n"
 
 
 def write() -> None:
-    """Write the merge templates of all stages on AWS."""
-    for stage in aws_stages():
-        path(stage).write_text(text(stage))
+    """Write the merge template."""
+    MERGE_TEMPLATE.write_text(text())
 
 
-def _functions(stage: str) -> dict[str, Any]:
+def _functions() -> dict[str, Any]:
     variables = {
         "TABLE_NAME": {"Ref": "Table"},
         "USER_POOL_ARN": {"Fn::GetAtt": ["UserPool", "Arn"]},
@@ -96,9 +99,9 @@ def _functions(stage: str) -> dict[str, Any]:
     skips = _checkov_skips("CKV_AWS_115", "CKV_AWS_116", "CKV_AWS_117", "CKV_AWS_173")
     return {
         # The names that `chalice deploy` gives them: policies, log groups and alarms refer to these.
-        "APIHandler": {"Properties": function | {"FunctionName": resource_name(stage)}, "Metadata": skips},
+        "APIHandler": {"Properties": function | {"FunctionName": {"Fn::Sub": resource_name("${Stage}")}}, "Metadata": skips},
         "UserAuthorizer": {
-            "Properties": function | {"FunctionName": resource_name(stage, "user_authorizer")},
+            "Properties": function | {"FunctionName": {"Fn::Sub": resource_name("${Stage}", "user_authorizer")}},
             "Metadata": skips,
         },
         "ApiHandlerRole": {"Properties": boundary},

@@ -38,7 +38,7 @@ def package(stage: str, out: Path, **changes: object) -> None:
         shutil.copytree(_MODULE, out, dirs_exist_ok=True)
         shutil.copy(built / "deployment.zip", out / "deployment.zip")
         generated = json.loads((built / "chalice.tf.json").read_text())
-    merge = template.merge(stage)
+    merge = template.set_defaults(template.merge(), stage)
     (out / "chalice.tf.json").write_text(json.dumps(_complete(generated, stage, merge), indent=1) + "\n")
     (out / "variables.tf.json").write_text(json.dumps({"variable": _variables(merge)}, indent=1) + "\n")
 

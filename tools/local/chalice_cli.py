@@ -4,7 +4,8 @@ It is never shipped. Its effect by command:
 
 local            is replaced by `python -m tools run`, which starts or joins the local AWS
 deploy           gets the settings from the stage's stack, and afterwards configures what Chalice cannot set on the API
-package          gets placeholders for these settings: the result depends on .chalice/config.json, never on the shell
+package          gets placeholders for these settings: the result depends on .chalice/config.json, never on the shell;
+                 its merge template gets the stage's parameters as defaults
 deploy, package  build the zip from shipped files only, with fixed modes (tools/deploy/shipping.py)
 others           get placeholders
 """
@@ -20,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalice.cli import cli
 from chalice.config import Config
 from chalice.deploy.deployer import DeploymentReporter
+from chalice.package import TemplateMergePostProcessor
 
 from tools import stages
 from tools.deploy import shipping
@@ -60,7 +62,7 @@ def _prepare_command(command: str, stage: str, options: dict[str, Any]) -> dict[
         stages.ignore_aws_account()
         _add_to_functions(dict.fromkeys(settings, ""))
     if command == "package":
-        _check_merge_template(stage, options)
+        _complete_package(stage, options)
     if command in {"deploy", "package"}:
         shipping.apply(Path.cwd(), stage)
     return settings
@@ -76,18 +78,21 @@ def _use_profile(profile: str | None) -> None:
         boto3.setup_default_session(profile_name=profile)
 
 
-def _check_merge_template(stage: str, options: dict[str, Any]) -> None:
-    """Reject the merge template of another stage, by CommandError; without any, print what the result lacks."""
-    template = options["merge_template"]
-    if template:
-        if Path(template).name in {f"merge-{other}.json" for other in stages.aws_stages() if other != stage}:
-            message = f"{template} is the merge template of another stage. Use .chalice/merge-{stage}.json."
-            raise CommandError(message)
-        return
-    terraform = options["pkg_format"] == "terraform"
-    complete = "make package-terraform" if terraform else f"--merge-template .chalice/merge-{stage}.json"
-    missing = ", ".join(stages.placeholder_settings())
-    print(f"{missing} are empty, and there is no table. To add them: {complete}", file=sys.stderr)
+def _complete_package(stage: str, options: dict[str, Any]) -> None:
+    """Set the stage's defaults in the merge template when Chalice loads it; without one, print what the result lacks."""
+    if not options["merge_template"]:
+        terraform = options["pkg_format"] == "terraform"
+        complete = "make package-terraform" if terraform else "--merge-template .chalice/merge.json"
+        missing = ", ".join(stages.placeholder_settings())
+        print(f"{missing} are empty, and there is no table. To add them: {complete}", file=sys.stderr)
+    load = TemplateMergePostProcessor._load_template_to_merge  # noqa: SLF001 - the only place where Chalice reads it
+
+    def load_with_defaults(self: TemplateMergePostProcessor) -> dict[str, Any]:
+        from tools.deploy import template  # noqa: PLC0415 - it imports the app, which is being imported now
+
+        return template.set_defaults(load(self), stage)
+
+    TemplateMergePostProcessor._load_template_to_merge = load_with_defaults  # type: ignore[method-assign] # noqa: SLF001
 
 
 def _parse_command_line() -> tuple[str, click.Context]:

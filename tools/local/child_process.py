@@ -8,24 +8,20 @@ import runpy
 import signal
 import sys
 import threading
-from contextlib import nullcontext
-from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 from typing import IO, cast
 
+from tools.stages import ROOT
 
-def start(module: str, *arguments: str, log: Path | None = None, env: dict[str, str] | None = None) -> Popen[bytes]:
+
+def start(module: str, *arguments: str) -> Popen[bytes]:
     """Start a module in a process group of its own, which Ctrl-C in the terminal does not reach."""
-    with log.open("ab") if log else nullcontext() as output:
-        return Popen(  # noqa: S603 - our own modules
-            [sys.executable, "-m", "tools.local.child_process", module, *arguments],
-            cwd=Path(__file__).resolve().parents[2],
-            env=os.environ | (env or {}),
-            stdin=PIPE,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    return Popen(  # noqa: S603 - our own modules
+        [sys.executable, "-m", "tools.local.child_process", module, *arguments],
+        cwd=ROOT,
+        stdin=PIPE,
+        start_new_session=True,
+    )
 
 
 def stop(process: Popen[bytes], seconds: float = 60) -> None:
