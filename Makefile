@@ -58,13 +58,13 @@ package package-terraform deploy destroy: .venv
 	@.venv/bin/python -m tools $@ $(STAGE)
 
 .venv/lint: .venv
-	@.venv/bin/python tools/install.py .venv/lint requirements-lint.txt "$$AGAIN"
+	@.venv/bin/python tools/install.py .venv/lint tools/requirements-lint.txt "$$AGAIN"
 
 LOCK = .venv/lint/bin/python -m uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 lock: .venv/lint  ## write the lock files from pyproject.toml
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
-	$(LOCK) --group pyproject.toml:lint -o requirements-lint.txt
+	$(LOCK) --group pyproject.toml:lint -o tools/requirements-lint.txt
 
 clean:  ## remove what running and testing leave behind, local users and tasks included
 	rm -rf .venv .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

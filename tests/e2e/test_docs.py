@@ -53,7 +53,7 @@ def test_the_client_of_readme_sends_texts_with_one_token(stand: Stand, monkeypat
     pool = settings["USER_POOL_ARN"].rpartition("/")[2]
     client_id = settings["MACHINE_CLIENT_IDS"]
     secret = local.describe_user_pool_client(UserPoolId=pool, ClientId=client_id)["UserPoolClient"]["ClientSecret"]
-    texts = names["Texts"](stand.url, f"{settings['AWS_ENDPOINT_URL']}/oauth2/token", client_id, secret)
+    texts = names["SmsClient"](stand.url, f"{settings['AWS_ENDPOINT_URL']}/oauth2/token", client_id, secret)
     first = texts.send("+442079460000", "One", "one")
     assert first["status"] == "sent"
     monkeypatch.setattr(texts, "_token_url", "http://127.0.0.1:9")  # it is not asked again
