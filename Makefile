@@ -6,7 +6,7 @@ export PORT AWS_PORT
 export AGAIN = $(strip make $(MAKECMDGOALS) $(MAKEOVERRIDES))
 unexport PYTHONSAFEPATH
 
-.PHONY: .venv .venv/lint run stop help test check fuzz history bugs load generate package package-terraform deploy destroy lock clean
+.PHONY: .venv .venv/lint run stop help test check fuzz history bugs load generate rename package package-terraform deploy destroy lock clean
 
 run: .venv  ## serve the API on this machine until Ctrl-C (PORT=8000 AWS_PORT=4566)
 	@.venv/bin/python -m tools run --end-with-parent
@@ -48,6 +48,10 @@ load: .venv  ## 64 clients against a deployed stack (SECONDS=60)
 
 generate: .venv  ## write what is generated from the code
 	@.venv/bin/python -m tools generate
+
+rename: .venv  ## give the project another name (NAME=orders-api)
+	@test "$(NAME)" || { echo "Name it: make rename NAME=orders-api" >&2; exit 1; }
+	@.venv/bin/python -m tools rename "$(NAME)"
 
 package: ## write the CloudFormation template and the zip of a stage (STAGE=prod) to dist
 package-terraform: ## write the Terraform module and the zip of a stage (STAGE=prod) to dist

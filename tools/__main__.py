@@ -15,12 +15,14 @@ _COMMANDS = {
     "machine-token": "print an access token of the machine client, by client credentials",
     "inbox": "print the texts that were sent",
     "generate": "write what is generated from the code: openapi.json, docs.html, the policies, merge templates and licences",
+    "rename": "give the project another name, such as orders-api, in every tracked file",
     "package": "write the CloudFormation template and the zip of a stage to dist",
     "package-terraform": "write the Terraform module and the zip of a stage to dist",
     "deploy": "deploy a stage to the AWS that you are signed in to",
     "destroy": "take a stage away from there",
 }
 _ARGUMENTS = dict.fromkeys(("package", "package-terraform", "deploy", "destroy"), "stage") | {
+    "rename": "name",
     "signup": "email",
     "token": "user",
 }
@@ -71,6 +73,11 @@ def _do(arguments: argparse.Namespace) -> None:
     command, argument = arguments.command, getattr(arguments, "argument", "")
     if command in {"generate", "package", "package-terraform", "deploy", "destroy"}:
         _on_the_way_to_aws(command, argument)
+        return
+    if command == "rename":
+        from tools.rename import rename  # noqa: PLC0415
+
+        rename(argument)
         return
     from tools import environment  # noqa: PLC0415
     from tools.local import emulator, run, sms_client, users  # noqa: PLC0415
