@@ -23,9 +23,10 @@ _UNDATED = "~"  # no due date: sorts behind all dates
 
 def key(user: User, task_id: str) -> Item:
     """Return the primary key of a task; raises NotFound for an id that no task can have."""
+    primary_key = _key(user, task_id)
     if not is_id(task_id):
         raise NotFound
-    return {"PK": user.partition, "SK": f"TASK#{task_id}"}
+    return primary_key
 
 
 def index_keys(task_id: str) -> IndexKeys:
@@ -47,7 +48,7 @@ def to_item(user: User, task: Task) -> Item:
     attributes = structs.asdict(task) | {"due_at": task.due_at or _UNDATED}
     indexed = {name: pattern.format_map(attributes) for name, pattern in index_keys(task.task_id).formats.items()}
     indexed["GSI1SK"] = f"{task.created_at}#{task.task_id}"
-    return {"PK": user.partition, "SK": f"TASK#{task.task_id}"} | attributes | indexed
+    return _key(user, task.task_id) | attributes | indexed
 
 
 def to_task(item: Item) -> Task:
@@ -82,6 +83,10 @@ def soonest_due_first(user: User, status: str, due_after: str | None, due_before
 def status_partitions(status: str) -> list[str]:
     """Return the partitions of GSI1 with all tasks of one status."""
     return [f"STATUS#{status}#{shard}" for shard in range(settings.status_index_shards)]
+
+
+def _key(user: User, task_id: str) -> Item:
+    return {"PK": user.partition, "SK": f"TASK#{task_id}"}
 
 
 def _members(item: Item) -> dict[str, Any]:

@@ -248,6 +248,17 @@ class TestWritesDeliveredTwice:
             assert (answer.status, answer.json["version"], answer.json["title"]) == (200, 2, "new")
             assert tasks == [answer.json]
 
+    def test_a_create_without_a_key_that_is_delivered_again_after_a_change_is_made_once_and_reported(
+        self, alice: Person
+    ) -> None:
+        def change() -> None:
+            (task,) = alice("GET", "/tasks").json["tasks"]
+            assert alice("PATCH", path_of(task), {"title": "changed"}).status == 200
+
+        with network(lambda request: delivered_twice(request, change)):
+            assert alice("POST", "/tasks", {"title": "T"}).status == 201
+        assert alice.titles() == ["changed"]
+
     def test_the_second_of_two_writes_of_a_change_is_reported_too(self, alice: Person) -> None:
         path = path_of(alice.creates(due_at="2030-01-01T00:00:00Z"))
         with network(lambda _: None, delivered_twice) as attempts:

@@ -504,9 +504,9 @@ class TestStartAndStop:
         monkeypatch.setattr("sys.platform", "win32")
         monkeypatch.setattr(
             "sys.argv",
-            ["local", "run"] if module == "local" else ["install", str(tmp_path / "venv"), str(tmp_path / "lock.txt")],
+            ["tools", "run"] if module == "tools" else ["install", str(tmp_path / "venv"), str(tmp_path / "lock.txt")],
         )
-        main = importlib.import_module("tools.__main__" if module == "local" else module).main
+        main = importlib.import_module("tools.__main__" if module == "tools" else module).main
         assert main() == 1
         told = capsys.readouterr().err
         assert told.startswith("macOS, Linux or WSL is needed")
@@ -551,7 +551,7 @@ class TestReload:
     def test_each_way_of_saving_is_noticed_more_than_once(self, edited: Stand, save: Callable[[Path, str], None]) -> None:
         release = edited.checkout / "chalicelib" / "__init__.py"
         for number in range(3):
-            save(release, f'"""Saved."""\n\nRELEASE = "{save.__name__} {number}"\n')
+            save(release, f'"""Saved."""\n\n__version__ = "{save.__name__} {number}"\n')
             edited.serves(f"{save.__name__} {number}")
 
     @pytest.mark.parametrize("save", [in_place, by_rename, by_backup, by_removal])
@@ -559,7 +559,7 @@ class TestReload:
         app = edited.checkout / "app.py"
         text = app.read_text()
         for number in range(2):
-            save(app, re.sub(r"web\.healthy\(.*\)", f'web.healthy("{save.__name__} {number}")', text))
+            save(app, re.sub(r"about\.[hH]ealth\(.*\)", f'about.Health("ok", "{save.__name__} {number}")', text))
             edited.serves(f"{save.__name__} {number}")
         save(app, text)
 
@@ -573,9 +573,7 @@ class TestReload:
         app = edited.checkout / "app.py"
         text = app.read_text()
         app.write_text(
-            text.replace(
-                "return web.healthy(", 'app.log.info("it came here")\n    raise LookupError("for this reason")\n    return ('
-            )
+            text.replace("return about.health()", 'app.log.info("it came here")\n    raise LookupError("for this reason")')
         )
         edited.prints("LookupError: for this reason", lambda: edited("GET", "/health"))
         assert "it came here" in edited.output.read_text()
@@ -591,7 +589,7 @@ class TestReload:
             stand.serves("changed")
             path.write_text("this is no Python")
             stand.prints("The app does not start: ")
-            path.write_text('"""Mended."""\n\nRELEASE = "mended"\n')
+            path.write_text('"""Mended."""\n\n__version__ = "mended"\n')
             stand.serves("mended")
             assert "Changed: chalicelib/__init__.py. Starting again ..." in stand.output.read_text()
             assert "Traceback" not in stand.output.read_text()

@@ -60,7 +60,7 @@ def test_a_create_under_a_fault_makes_one_task_if_it_was_answered_and_never_two(
     run = runs[case].result()
     new = [row for row in run.after.tasks if row["title"] == "new"]
     if run.outcome == "done":
-        assert [(row["task_id"], row["version"]) for row in new] == [(run.answer.json["task_id"], "1")]
+        assert [(row["task_id"], row["version"]) for row in new] == [(run.answer.json["task_id"], 1)]
     assert len(new) <= min(1, run.committed)
     assert run.again.status == 201
     if case.operation == "create with a key":
@@ -93,11 +93,11 @@ def test_a_change_under_a_fault_is_made_once_if_it_was_answered_and_never_twice(
     (row,) = run.after.tasks
     if run.outcome == "done":
         assert (run.answer.json["version"], run.answer.json["title"]) == (2, "new")
-        assert row["version"] == "2"
-    assert (row["version"], row["title"]) == (("2", "new") if row != run.before.tasks[0] else ("1", "old"))
+        assert row["version"] == 2
+    assert (row["version"], row["title"]) == ((2, "new") if row != run.before.tasks[0] else (1, "old"))
     assert row == run.before.tasks[0] or run.committed > 0
     (last,) = run.in_the_end.tasks
-    if case.operation == "change this version" and row["version"] == "2":
+    if case.operation == "change this version" and row["version"] == 2:
         assert run.again.problem == (412, "precondition-failed")
         assert run.again.etag == '"2"'
         assert last == row

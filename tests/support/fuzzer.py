@@ -30,7 +30,7 @@ _STEP = 1000
 # A schema cannot say which of the requests that it allows are refused: those that another one has overtaken, ...
 _OVERTAKEN = {"invalid-cursor", "precondition-failed", "idempotency-key-reused"}
 # ... and those whose values are each as they must be, but not together, or not here.
-_TOGETHER = re.compile(r"needs a status beside it|must fit in \d+ parts; .*|must be a number of a country that is .*")
+_TOGETHER = re.compile(r"requires `status`|is too long: .*|must be in a supported country")
 
 
 def map_body(_context: HookContext, body: Any) -> Any:

@@ -204,7 +204,7 @@ def slowed_down(checkout: Path) -> Path:
     changed = 0
     for path in [*(checkout / "chalicelib").rglob("*.py"), checkout / ".chalice" / "config.json"]:
         text, count = re.subn(
-            r"(\b\w*timeout=|^LONGEST = |\"lambda_timeout\": )([0-9]+)\b",
+            r"(\b\w*timeout=|^REQUEST_TIMEOUT = |\"lambda_timeout\": )([0-9]+)\b",
             lambda found: f"{found[1]}{SLOWER * int(found[2])}",
             path.read_text(),
             flags=re.MULTILINE,

@@ -16,7 +16,8 @@ from tests.support.local_server import copied
 _SEEDS = 10
 _PATIENCE = 900  # seconds
 _LONG = 1050  # seconds; instance.py takes a thousandth
-_CREATED = "    return _once(record, [(put, Unavailable())], caller.write, now)"
+_CREATE = "    return _write_once(record, remembered, [put], lambda _: Unavailable(), table.ATTEMPT_SECONDS)"
+_FORMAT = "pattern.format_map({**assumed, **changes})"
 
 
 class Bug(NamedTuple):
@@ -31,44 +32,44 @@ class Bug(NamedTuple):
 
 BUGS = {
     "a lost update: the tag is compared, and not held in the write": Bug(
-        "update.py", "if assumed.versions is not None:", "if False:", "two winners|no order"
+        "dynamodb/table.py", "if versions is not None:\n        named", "if False:\n        named", "two winners|no order"
     ),
     "a change made twice: a retry does not see that another wrote on top of its own": Bug(
-        "update.py", "    conditions.append(f\"#updated_at {'<=' if assumed.one_version else '<'} :updated_at\")\n", "", "no order"
+        "dynamodb/table.py", "    conditions.append(f\"#updated_at {'<=' if same_moment else '<'} :updated_at\")\n", "", "no order"
     ),
     "a task created twice: the record of a key gives way to another": Bug(
-        "ledger.py", '"attribute_not_exists(PK) OR expires_at <= :now"', '"attribute_not_exists(PK) OR expires_at > :now"', "created twice"
+        "dynamodb/records.py", '"attribute_not_exists(PK) OR expires_at <= :now"', '"attribute_not_exists(PK) OR expires_at > :now"', "created twice"
     ),
     "a leak: the key of a task does not say whose it is": Bug(
-        "rows.py", '{"PK": {"S": partition(caller)}, "SK": {"S": f"TASK#{task_id}"}}', '{"PK": {"S": "USER#"}, "SK": {"S": f"TASK#{task_id}"}}', "leak"
+        "tasks/items.py", '{"PK": user.partition, "SK"', '{"PK": "USER#", "SK"', "leak"
     ),
-    "a gap: a page goes on one task too far": Bug("lists.py", "position(found[limit - 1])", "position(found[-1])", "no order"),
-    "a text sent twice: the SDK tries again": Bug(
-        "aws.py", 'read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1}', 'read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3}', "sent twice"
+    "a gap: a page goes on one task too far": Bug("dynamodb/pages.py", "encode(found[limit - 1][", "encode(found[-1][", "no order"),
+    "an SMS message sent twice: the SDK tries again": Bug(
+        "sms/service.py", 'read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1}', 'read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3}', "sent twice"
     ),
-    "one text too many: a limit that counts one less": Bug("ledger.py", "counter.limit - counter.amount", "counter.limit", "miscounted"),
-    "a text of three parts that counts as one": Bug("sms.py", "now, size, settings", "now, 1, settings", "miscounted"),
-    "a text that is refused though there is room": Bug(
-        "ledger.py", 'record = rows.record(machine, "sms"', 'if time.time_ns() % 5 == 0: raise counters[0].exceeded\n    record = rows.record(machine, "sms"', "refused, though"
+    "one SMS message too many: a limit that counts one less": Bug("dynamodb/records.py", "counter.limit - counter.amount", "counter.limit", "miscounted"),
+    "an SMS message of three parts that counts as one": Bug("sms/service.py", "now, parts, settings", "now, 1, settings", "miscounted"),
+    "an SMS message that is refused though there is room": Bug(
+        "dynamodb/records.py", "    counts = [_count(", "    import time\n    if time.time_ns() % 5 == 0: raise TooManyRequests(60)\n    counts = [_count(", "refused, though"
     ),
     "a list that begins anew on each page": Bug(
-        "table.py", 'query["ExclusiveStartKey"] = rows.task_key(caller, position)', "pass", "endless list"
+        "dynamodb/pages.py", "start = None if cursor is None else", "start = None if cursor is None or not range_.index else", "endless list"
     ),
     "a list of a status that begins anew on each page": Bug(
-        "table.py", 'query["ExclusiveStartKey"] = rows.task_key(caller, match[1]) | {"LSI1SK": {"S": f"{status}#{position}"}}', "pass", "endless list"
+        "dynamodb/pages.py", "start = None if cursor is None else", "start = None if cursor is None or range_.index else", "endless list"
     ),
-    "a change that leaves a task in its list": Bug("update.py", "new |= rows.index_keys(task_id, status, due_at)", "pass", "misplaced"),
+    "a change that leaves a task in its list": Bug("dynamodb/updates.py", f"new[name] = {_FORMAT}", "pass", "misplaced"),
     "a change that leaves a task in its place in a list": Bug(
-        "update.py", "index_keys(task_id, status, due_at)", "index_keys(task_id, status, assumed.due_at)", "out of order"
+        "dynamodb/updates.py", _FORMAT, 'pattern.format_map({**assumed, **changes, "due_at": assumed["due_at"]})', "out of order"
     ),
-    "a change that leaves a task in no list": Bug("update.py", "index_keys(task_id, status, due_at)", 'index_keys(task_id, "", due_at)', "no order"),
+    "a change that leaves a task in no list": Bug("dynamodb/updates.py", _FORMAT, 'pattern.format_map({**assumed, **changes, "status": ""})', "no order"),
     "a service unavailable for no reason, after more than a second": Bug(
-        "ledger.py", _CREATED, f"    if time.time_ns() % 5 == 0: time.sleep({_LONG}); raise Unavailable\n{_CREATED}", "POST was answered 503"
+        "dynamodb/records.py", _CREATE, f"    import time\n    if time.time_ns() % 5 == 0: time.sleep({_LONG}); raise Unavailable\n{_CREATE}", "POST was answered 503"
     ),
     "a key that is busy for a while after its answer": Bug(
-        "ledger.py", _CREATED, f"{_CREATED.replace('return', 'left =')}\n    if left and int(left['expires_at']) > now + 86399: raise Conflict\n    return left", "POST was answered 409"
+        "dynamodb/records.py", _CREATE, f"{_CREATE.replace('return', 'left =')}\n    from chalicelib.problems import Conflict\n    if left and left['expires_at'] > record.now + 86399: raise Conflict\n    return left", "POST was answered 409"
     ),
-    "a second answer to a key that is told as the first": Bug("tasks.py", 'earlier["created_at"]), True', 'earlier["created_at"]), False', "replayed"),
+    "a second answer to a key that is told as the first": Bug("tasks/service.py", 'earlier["created_at"]), True', 'earlier["created_at"]), False', "replayed"),
 }  # fmt: skip
 
 

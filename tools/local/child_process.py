@@ -19,7 +19,7 @@ def start(module: str, *arguments: str, log: Path | None = None, env: dict[str, 
     with log.open("ab") if log else nullcontext() as output:
         return Popen(  # noqa: S603 - our own modules
             [sys.executable, "-m", "tools.local.child_process", module, *arguments],
-            cwd=Path(__file__).resolve().parent.parent,
+            cwd=Path(__file__).resolve().parents[2],
             env=os.environ | (env or {}),
             stdin=PIPE,
             stdout=output,
