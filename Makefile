@@ -6,7 +6,7 @@ export PORT AWS_PORT
 export REPEAT = $(strip make $(MAKECMDGOALS) $(MAKEOVERRIDES))
 unexport PYTHONSAFEPATH
 
-.PHONY: .venv .venv/lint run stop help test check fuzz history bugs load generate package package-terraform deploy destroy lock clean
+.PHONY: .venv .venv/lint run stop help test check fuzz history bugs load generate rename package package-terraform deploy destroy lock clean
 
 run: .venv  ## serve the API on this machine until Ctrl-C (PORT=8000 AWS_PORT=4566)
 	@.venv/bin/python -m tools run --end-with-parent
@@ -49,6 +49,10 @@ load: .venv  ## load a deployed stack with 64 clients (SECONDS=60)
 generate: .venv  ## write the generated files: OpenAPI, docs page, policies, merge template, licences
 	@.venv/bin/python -m tools generate
 
+rename: .venv  ## give the project another name (NAME=orders-api)
+	@test "$(NAME)" || { echo "Name it: make rename NAME=orders-api" >&2; exit 1; }
+	@.venv/bin/python -m tools rename "$(NAME)"
+
 package: ## write the CloudFormation template and the zip of a stage (STAGE=prod) to dist
 package-terraform: ## write the Terraform module and the zip of a stage (STAGE=prod) to dist
 deploy: ## deploy a stage (STAGE=dev) to the current AWS account
@@ -58,13 +62,13 @@ package package-terraform deploy destroy: .venv
 	@.venv/bin/python -m tools $@ $(STAGE)
 
 .venv/lint: .venv
-	@.venv/bin/python tools/install.py .venv/lint requirements-lint.txt "$$REPEAT"
+	@.venv/bin/python tools/install.py .venv/lint tools/requirements-lint.txt "$$REPEAT"
 
 LOCK = .venv/lint/bin/python -m uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 lock: .venv/lint  ## write the lock files from pyproject.toml
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
-	$(LOCK) --group pyproject.toml:lint -o requirements-lint.txt
+	$(LOCK) --group pyproject.toml:lint -o tools/requirements-lint.txt
 
 clean:  ## delete .venv, caches, dist, and the local users and tasks
 	rm -rf .venv .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -58,6 +58,12 @@ def _generate(_: argparse.Namespace) -> None:
         module.write()
 
 
+def _rename(arguments: argparse.Namespace) -> None:
+    from tools.rename import rename
+
+    rename(arguments.name)
+
+
 def _package(arguments: argparse.Namespace) -> None:
     stage = arguments.stage
     stages.require_stage(stage)
@@ -94,6 +100,7 @@ _COMMANDS = {
     "machine-token": _Command(_use_local_aws, "print an access token of the machine client"),
     "inbox": _Command(_use_local_aws, "print the SMS messages that were sent"),
     "generate": _Command(_generate, "write the generated files: OpenAPI, docs page, policies, merge template, licences"),
+    "rename": _Command(_rename, "give the project another name, such as orders-api, in every tracked file", "name"),
     "package": _Command(_package, "write the CloudFormation template and the zip of a stage to dist", "stage"),
     "package-terraform": _Command(_package, "write the Terraform module and the zip of a stage to dist", "stage"),
     "deploy": _Command(_deploy, "deploy a stage to the current AWS account", "stage"),

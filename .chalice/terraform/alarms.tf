@@ -10,7 +10,7 @@ locals {
       namespace   = "AWS/ApiGateway"
       metric      = "5XXError"
       threshold   = 5
-      description = "Callers get 5xx. Look for status 500 and 503 in the log of the API."
+      description = "At least 5 responses with status 5xx in 5 minutes. Look for status 500 and 503 in the log of the API."
     }
     api-slow = {
       namespace   = "AWS/ApiGateway"
@@ -18,44 +18,44 @@ locals {
       percentile  = "p99"
       periods     = 3
       threshold   = 3000
-      description = "One call in a hundred takes more than 3 seconds. Look at DynamoDB's latency and at throttles."
+      description = "1 in 100 requests takes more than 3 seconds, for 15 minutes. Check the latency and the throttling of DynamoDB."
     }
     function-errors = {
       namespace   = "AWS/Lambda"
       metric      = "Errors"
       threshold   = 1
-      description = "The function of the API fails or is cut off before it can answer. Its log tells where."
+      description = "The API function failed or timed out before it could respond. Its log says where."
     }
     function-throttles = {
       namespace   = "AWS/Lambda"
       metric      = "Throttles"
       threshold   = 1
-      description = "Callers are turned away: the account has no more functions to run at once. Ask AWS for more."
+      description = "Lambda throttles requests: the concurrency limit of the account is reached. Request an increase from AWS."
     }
     table-read-throttles = {
       namespace   = "AWS/DynamoDB"
       metric      = "ReadThrottleEvents"
       threshold   = 10
-      description = "DynamoDB turns reads away: one partition is asked too much."
+      description = "DynamoDB throttles reads: one partition key gets too much traffic."
     }
     table-write-throttles = {
       namespace   = "AWS/DynamoDB"
       metric      = "WriteThrottleEvents"
       threshold   = 10
-      description = "DynamoDB turns writes away: one partition, such as the tasks of one user, takes too many."
+      description = "DynamoDB throttles writes: one partition key, such as the tasks of one user, gets too many."
     }
-    board-write-throttles = {
+    index-write-throttles = {
       namespace   = "AWS/DynamoDB"
       metric      = "WriteThrottleEvents"
       threshold   = 10
       dimensions  = { GlobalSecondaryIndexName = "GSI1" }
-      description = "The index of the board turns writes away, and so the table does: a status takes too many. STATUS_INDEX_SHARDS may grow."
+      description = "GSI1 throttles writes, and so the table does: one status gets too many. Raise STATUS_INDEX_SHARDS."
     }
   }
 }
 
 resource "aws_cloudwatch_metric_alarm" "all" {
-  # An alarm that nobody hears costs money all the same.
+  # An alarm without a topic costs money and notifies nobody.
   for_each = { for name, alarm in local.alarms : name => alarm if var.alarm_topic_arn != "" }
 
   alarm_name          = "${local.name}-${each.key}"

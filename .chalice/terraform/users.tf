@@ -32,7 +32,7 @@ resource "aws_cognito_user_pool" "users" {
 resource "aws_cognito_user_group" "admin" {
   user_pool_id = aws_cognito_user_pool.users.id
   name         = "admin"
-  description  = "May read the board of all tasks."
+  description  = "May list the tasks of all users."
 }
 
 resource "aws_cognito_user_pool_domain" "users" {
@@ -71,7 +71,7 @@ resource "aws_cognito_resource_server" "api" {
 
   scope {
     scope_name        = "sms"
-    scope_description = "Send text messages."
+    scope_description = "Send SMS messages."
   }
 }
 

@@ -55,7 +55,7 @@ def test_the_client_in_readme_sends_sms_messages_with_one_token(
     pool = settings["USER_POOL_ARN"].rpartition("/")[2]
     client_id = settings["MACHINE_CLIENT_IDS"]
     secret = cognito.describe_user_pool_client(UserPoolId=pool, ClientId=client_id)["UserPoolClient"]["ClientSecret"]
-    texts = names["Texts"](server.url, f"{settings['AWS_ENDPOINT_URL']}/oauth2/token", client_id, secret)
+    texts = names["SmsClient"](server.url, f"{settings['AWS_ENDPOINT_URL']}/oauth2/token", client_id, secret)
     first = texts.send("+442079460000", "One", "one")
     assert first["status"] == "sent"
     monkeypatch.setattr(texts, "_token_url", "http://127.0.0.1:9")  # the token endpoint is not called again

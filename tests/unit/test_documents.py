@@ -1,6 +1,7 @@
 """What the documents say of the code and of each other is so; tests/e2e/test_docs.py runs their commands."""
 
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -13,7 +14,7 @@ from chalicelib.problems import Problem
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "AGENTS.md")] + sorted(
     (ROOT / "docs").rglob("*.md")
 )
 
@@ -53,3 +54,11 @@ def test_every_file_that_is_named_is_there(document: Path) -> None:
     for name in named:
         folders = ("", "*/", "chalicelib/**/", "tools/**/")
         assert any(list(ROOT.glob(f"{folder}{name}")) for folder in folders), name
+
+
+def test_the_top_level_shows_little() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    required = {"app.py", "chalicelib", ".chalice", "tests", "requirements.txt", "README.md"}
+    top_level = {name.partition("/")[0] for name in tracked if (ROOT / name).exists()}
+    assert required <= top_level
+    assert len(top_level - required) <= 12, sorted(top_level - required)

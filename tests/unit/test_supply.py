@@ -16,7 +16,8 @@ from tools import stages
 from tools.deploy import template
 from tools.generate import licences, policies
 
-LOCKS = sorted(ROOT.glob("requirements*.txt"))
+LINT = ROOT / "tools" / "requirements-lint.txt"
+LOCKS = [*sorted(ROOT.glob("requirements*.txt")), LINT]
 TRACKED = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")[
     :-1
 ]
@@ -35,7 +36,7 @@ SETTINGS = {name.upper() for name in Settings.__struct_fields__}
 
 class TestTheLocks:
     def test_there_is_a_lock_for_lambda_for_developers_and_for_linters(self) -> None:
-        assert [lock.name for lock in LOCKS] == ["requirements-dev.txt", "requirements-lint.txt", "requirements.txt"]
+        assert [lock.name for lock in LOCKS] == ["requirements-dev.txt", "requirements.txt", LINT.name]
 
     @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
     def test_every_package_has_one_version_and_its_hashes(self, lock: Path) -> None:
@@ -59,7 +60,7 @@ class TestTheLocks:
         groups = {"requirements.txt": project["project"]["dependencies"]}
         groups |= {f"requirements-{name}.txt": wanted for name, wanted in project["dependency-groups"].items()}
         for lock, wanted in groups.items():
-            text = (ROOT / lock).read_text()
+            text = next(path for path in LOCKS if path.name == lock).read_text()
             for one in wanted:
                 name, version = re.sub(r"\[.*?\]", "", one).lower().split("==")
                 locked = re.search(rf"^{name}(?:\[.*\])?==(\S+)", text, re.MULTILINE)
