@@ -106,6 +106,8 @@ def test_invalid_variables_are_rejected_by_the_plan(module: Module) -> None:
     }
     output = module("plan", "-input=false", *(f"-var={name}={value}" for name, value in wrong.items()), status=1)
     assert output.count("It must be") == len(wrong)
+    output = module("plan", "-input=false", "-var=domain_prefix=my-cognito", status=1)
+    assert "It must be without aws, amazon, cognito." in output
 
 
 class TestTheApi:

@@ -12,6 +12,8 @@ from tests.support.people import Response
 from tests.support.testbed import Instance, Testbed
 
 UNKNOWN = {"message_id": None, "status": "unknown"}
+_MAX_RUNS = 20
+_PROMPT_SECONDS = 1.0  # of the 8 that the function waits for a response
 _CLIENT = "another"
 _numbers = itertools.count()
 
@@ -58,6 +60,16 @@ class Run(NamedTuple):
 
 
 def run(testbed: Testbed, case: Case) -> Run:
+    """Run a case while the emulator responds promptly; a busy machine delays it, and a delay looks like one more fault."""
+    for _ in range(_MAX_RUNS):
+        done, slowest = _run(testbed, case)
+        if slowest < _PROMPT_SECONDS:
+            return done
+    message = f"In {_MAX_RUNS} runs the emulator always took more than {_PROMPT_SECONDS} s for a response"
+    raise AssertionError(message)
+
+
+def _run(testbed: Testbed, case: Case) -> tuple[Run, float]:
     operation, number = OPERATIONS[case.operation], f"+1212555{next(_numbers):04d}"
     claims = pool.id_claims(**{"cognito:groups": "admin"})
     with testbed.instance() as instance:
@@ -78,7 +90,8 @@ def run(testbed: Testbed, case: Case) -> Run:
         retry = _send(instance, operation, claims, task_id, number, 10_000)
         after_retry = _stored(testbed, operation, claims["sub"], number)
     executed = forwarded[operation.call] - operation.skip
-    return Run(response, attempts, forwarded, executed, first, before, after, retry, after_retry)
+    run = Run(response, attempts, forwarded, executed, first, before, after, retry, after_retry)
+    return run, route.slowest
 
 
 def _send(

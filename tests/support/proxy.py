@@ -32,12 +32,14 @@ class Exchange:
         """Forward the request and return the whole response; counted first, since the server may act on it from then on."""
         self._route.count("forwarded", self.operation)
         upstream = http.client.HTTPConnection(self._route.upstream, timeout=_TIMEOUT)
+        began = time.monotonic()
         try:
             upstream.request(self._handler.command, self._path, self.body, dict(self._handler.headers.items()))
             response = upstream.getresponse()
             body = response.read()
         finally:
             upstream.close()
+            self._route.slowest = max(self._route.slowest, time.monotonic() - began)
         kept = [(name, value) for name, value in response.getheaders() if name.lower().startswith(("content-type", "x-"))]
         return http_response(response.status, dict(kept), body)
 
@@ -87,6 +89,8 @@ class Route:
         self.disturbed: list[tuple[float, bytes]] = []
         """Start and body of each request that met a fault, or whose client closed the connection before the response."""
         self.plans: dict[str, Iterator[Fault | None]] = {}
+        self.slowest = 0.0
+        """The longest time, in seconds, that the server took for a response."""
         self._lock = threading.Lock()
 
     def plan(self, operation: str, faults: Iterable[Fault | None]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -184,3 +185,11 @@ print(json.dumps([json.loads(answer["body"])["type"], forged["statusCode"], [nam
 
 def template() -> Any:
     return json.loads((ROOT / ".chalice" / "resources.json").read_text())
+
+
+@pytest.mark.parametrize(("prefix", "is_allowed"), [
+    ("tasks", True), ("my-tasks-2", True), ("aws-tasks", False), ("my-cognito", False), ("amazonas", False), ("-tasks", False), ("tasks-", False),
+])  # fmt: skip
+def test_a_domain_prefix_that_cognito_would_refuse_is_refused_before(prefix: str, is_allowed: bool) -> None:  # noqa: FBT001 - a case
+    parameters = json.loads((ROOT / ".chalice" / "resources.json").read_text())["Parameters"]
+    assert bool(re.fullmatch(parameters["DomainPrefix"]["AllowedPattern"], prefix)) is is_allowed

@@ -125,8 +125,13 @@ def _variable(name: str, parameter: dict[str, Any]) -> dict[str, Any]:
         allowed = ", ".join(map(str, parameter["AllowedValues"]))
         rules[f"contains([{allowed}], var.{name})"] = f"one of {allowed}"
     if "AllowedPattern" in parameter:
-        whole = f"^(?:{parameter['AllowedPattern']})$"
-        rules[f"can(regex({json.dumps(whole)}, var.{name}))"] = f"of the form {parameter['AllowedPattern']}"
+        pattern: str = parameter["AllowedPattern"]
+        # Terraform's regular expressions have no lookahead, so what a pattern excludes is a rule of its own.
+        excluded = re.match(r"\(\?!\.\*\((.*?)\)\)", pattern)
+        if excluded:
+            pattern = pattern.removeprefix(excluded[0])
+            rules[f"!can(regex({json.dumps(excluded[1])}, var.{name}))"] = f"without {excluded[1].replace('|', ', ')}"
+        rules[f"can(regex({json.dumps(f'^(?:{pattern})$')}, var.{name}))"] = f"of the form {pattern}"
     if "MinValue" in parameter:
         rules[f"var.{name} >= {parameter['MinValue']}"] = f"{parameter['MinValue']} or more"
     variable |= {"type": parameter["Type"].lower(), "default": default}

@@ -140,6 +140,9 @@ def _problem_response(problem: Problem) -> _Response:
 
 def _invalid_request_response(error: utilities.Error, _ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
     """Return what waitress sends for invalid HTTP: a problem that repeats nothing of the request."""
+    if error.code == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:  # request line and headers together
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        return f"{status.value} {status.phrase}", [("Content-Type", "text/plain")], status.phrase.encode()
     problem = (
         BodyTooLarge() if error.code == BodyTooLarge.status else MalformedRequest("The request must be valid HTTP/1.1.")
     )
