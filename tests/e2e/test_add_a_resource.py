@@ -28,8 +28,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         return done
 
     (copy / MODULE).write_text(CODE)
+    subprocess.run(["git", "init", "-q"], cwd=copy, check=True)
     for patch in PATCHES:
         subprocess.run(["git", "apply", "-"], cwd=copy, input=patch, check=True, text=True)
+    subprocess.run(["git", "add", "-A"], cwd=copy, check=True)
     assert run("tools", "generate").stderr == ""
     return run
 
