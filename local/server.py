@@ -79,6 +79,8 @@ def _stop(process: SpawnProcess) -> None:
 def serve(host: str, port: str, stage: str, then: str = "") -> None:
     """Serve the app as it is now; say what is wrong with it if it cannot be, and what happens then."""
     os.environ.update(environment.variables(stage))
+    # Bytecode counts as current while the size and the second of its file stay, and a file may be saved twice in a second.
+    sys.dont_write_bytecode = True
     try:
         from local import gateway  # noqa: PLC0415 - it imports the app, which reads the settings
 
