@@ -32,6 +32,7 @@ TABLE = "task-api-test"
 
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]  # the tests use no AWS account of the developer
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a reloaded server must not run its old bytecode
 os.environ |= {
     "NO_PROXY": "127.0.0.1",  # the key server is on this machine
     "no_proxy": "127.0.0.1",

@@ -78,6 +78,8 @@ def _stop(process: SpawnProcess) -> None:
 def serve(host: str, port: str, stage: str, next_step: str = "") -> None:
     """Serve the app until a signal; if it cannot be imported, print the cause and the next step."""
     os.environ.update(environment_variables(stage))
+    # Bytecode counts as current while the size and the second of its file stay, and a file may be saved twice in a second.
+    sys.dont_write_bytecode = True
     try:
         from tools.local import gateway  # noqa: PLC0415 - it imports chalicelib, which reads the settings
 
