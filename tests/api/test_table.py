@@ -510,3 +510,14 @@ def test_a_forged_cursor_is_refused_before_the_database_is_asked(alice: Person, 
         answer = alice("GET", f"/tasks?cursor={pages.encode(position, *map(str, structs.astuple(range_)))}{query}")
     assert answer.problem == (400, "invalid-cursor")
     assert attempts == []
+
+
+def test_text_numbers_booleans_and_none_are_stored_as_what_they_are(alice: Person) -> None:
+    key = {"PK": f"USER#{alice.sub}", "SK": f"TASK#{ID}"}
+    item: dict[str, Any] = key | {"text": "1", "number": 1, "yes": True, "no": False, "nothing": None, "version": 1}
+    table.put_new(item)
+    assert table.require(key) == item | {"write_id": table.require(key)["write_id"]}
+    (stored,) = rows_of(alice)
+    assert [stored[name] for name in ("text", "number", "yes", "no", "nothing")] == [
+        {"S": "1"}, {"N": "1"}, {"BOOL": True}, {"BOOL": False}, {"NULL": True},
+    ]  # fmt: skip

@@ -47,7 +47,7 @@ MUTATIONS = {
     "one SMS message too many: the limit is off by one": Mutation("dynamodb/records.py", "counter.limit - counter.amount", "counter.limit", "miscounted"),
     "an SMS message of three parts counts as one": Mutation("sms/service.py", "now, parts, settings", "now, 1, settings", "miscounted"),
     "an SMS message is rejected below the limits": Mutation(
-        "dynamodb/records.py", "    counts = [_count(", "    import time\n    if time.time_ns() % 5 == 0: raise TooManyRequests(60)\n    counts = [_count(", "rejected, though"
+        "dynamodb/records.py", "    counts = [_count(", "    if time.time_ns() % 5 == 0: raise TooManyRequests(60)\n    counts = [_count(", "rejected, though"
     ),
     "an endless list: each page starts at the beginning": Mutation(
         "dynamodb/pages.py", "start = None if cursor is None else", "start = None if cursor is None or not range_.index else", "endless list"
@@ -61,7 +61,7 @@ MUTATIONS = {
     ),
     "a change leaves the task in no list": Mutation("dynamodb/updates.py", _FORMAT, 'pattern.format_map({**assumed, **changes, "status": ""})', "not linearizable"),
     "a 503 without a cause, after more than a second": Mutation(
-        "dynamodb/records.py", _CREATE, f"    import time\n    if time.time_ns() % 5 == 0: time.sleep({_LONG}); raise Unavailable\n{_CREATE}", "POST returned 503"
+        "dynamodb/records.py", _CREATE, f"    if time.time_ns() % 5 == 0: time.sleep({_LONG}); raise Unavailable\n{_CREATE}", "POST returned 503"
     ),
     "a key stays locked for a while after its response": Mutation(
         "dynamodb/records.py", _CREATE, f"{_CREATE.replace('return', 'left =')}\n    from chalicelib.problems import Conflict\n    if left and left['expires_at'] > new_record.now + 86399: raise Conflict\n    return left", "POST returned 409"
