@@ -19,26 +19,26 @@ MERGE_PATCH = "application/merge-patch+json"
 
 
 class TestCreate:
-    def test_a_new_task_has_the_defaults_and_says_where_it_is(self, alice: Person) -> None:
-        answer = alice("POST", "/tasks", {"title": "Buy milk"})
-        task = answer.json
-        assert answer.status == 201
+    def test_a_new_task_has_the_defaults_and_a_location(self, alice: Person) -> None:
+        response = alice("POST", "/tasks", {"title": "Buy milk"})
+        task = response.json
+        assert response.status == 201
         assert list(task) == MEMBERS
         assert re.fullmatch(UUID7, task["task_id"])
         assert re.fullmatch(INSTANT, task["created_at"])
         assert task | {"title": "Buy milk", "description": "", "status": "pending", "due_at": None, "version": 1} == task
         assert task["updated_at"] == task["created_at"]
-        assert answer.headers["Location"] == path_of(task)
-        assert answer.etag == '"1"'
-        assert "Idempotency-Replayed" not in answer.headers
-        assert alice("GET", answer.headers["Location"]).json == task
+        assert response.headers["Location"] == path_of(task)
+        assert response.etag == '"1"'
+        assert "Idempotency-Replayed" not in response.headers
+        assert alice("GET", response.headers["Location"]).json == task
 
-    def test_all_that_a_client_may_set_is_kept(self, alice: Person) -> None:
+    def test_every_member_that_a_client_may_set_is_stored(self, alice: Person) -> None:
         members = {"title": "T", "description": "a\n\tb", "status": "done", "due_at": "2030-01-31T09:00:00Z"}
         assert alice("GET", path_of(alice.creates(**members))).json.items() >= members.items()
 
     @pytest.mark.parametrize("title", ["x", "ü" * 200, "😀" * 200, " padded ", "=1+1", "<b>", "e\u0301"])
-    def test_a_valid_title_is_kept(self, alice: Person, title: str) -> None:
+    def test_a_valid_title_is_stored(self, alice: Person, title: str) -> None:
         assert alice("GET", path_of(alice.creates(title))).json["title"] == title
 
     @pytest.mark.parametrize(
@@ -46,13 +46,13 @@ class TestCreate:
         ["", " \u3000\u00a0", "x" * 201, "a\nb", "a\n", "a\tb", "\x00", "\x7f", "\x85", "\ud800", 5, None, ["x"], True],
     )
     def test_an_invalid_title_is_refused(self, alice: Person, title: object) -> None:
-        answer = alice("POST", "/tasks", {"title": title})
-        assert answer.problem == (422, "validation")
-        assert [error["pointer"] for error in answer.json["errors"]] == ["/title"]
+        response = alice("POST", "/tasks", {"title": title})
+        assert response.problem == (422, "validation")
+        assert [error["pointer"] for error in response.json["errors"]] == ["/title"]
         assert alice.titles() == []
 
     @pytest.mark.parametrize("description", ["", "x" * 4000, "line\nline\ttab\n"])
-    def test_a_valid_description_is_kept(self, alice: Person, description: str) -> None:
+    def test_a_valid_description_is_stored(self, alice: Person, description: str) -> None:
         assert alice("GET", path_of(alice.creates(description=description))).json["description"] == description
 
     @pytest.mark.parametrize("member", [
@@ -61,14 +61,14 @@ class TestCreate:
         {"due_at": ""}, {"task_id": "x"}, {"owner": "x"}, {"version": 2}, {"PK": "x"}, {"Title": "x"}, {"": 1}, {"a/b~c": 1},
     ])  # fmt: skip
     def test_an_invalid_or_unknown_member_is_refused(self, alice: Person, member: dict[str, object]) -> None:
-        answer = alice("POST", "/tasks", {"title": "T"} | member)
+        response = alice("POST", "/tasks", {"title": "T"} | member)
         (name,) = member
-        assert answer.problem == (422, "validation")
-        assert [error["pointer"] for error in answer.json["errors"]] == [f"/{name.replace('~', '~0').replace('/', '~1')}"]
+        assert response.problem == (422, "validation")
+        assert [error["pointer"] for error in response.json["errors"]] == [f"/{name.replace('~', '~0').replace('/', '~1')}"]
 
-    def test_every_broken_rule_is_told_at_once_and_in_words(self, alice: Person) -> None:
-        answer = alice("POST", "/tasks", {"titel": "x", "status": "later", "due_at": "soon"})
-        assert answer.json["errors"] == [
+    def test_all_validation_errors_are_returned_together(self, alice: Person) -> None:
+        response = alice("POST", "/tasks", {"titel": "x", "status": "later", "due_at": "soon"})
+        assert response.json["errors"] == [
             {"pointer": "/titel", "detail": "is not allowed; allowed: title, description, status, due_at"},
             {"pointer": "/status", "detail": "must be one of: pending, in_progress, done"},
             {
@@ -78,10 +78,10 @@ class TestCreate:
             {"pointer": "/title", "detail": "is required"},
         ]
 
-    def test_a_flood_of_broken_rules_gets_a_short_answer(self, alice: Person) -> None:
-        answer = alice("POST", "/tasks", {f"{number}{'x' * 100}\ud800": 1 for number in range(100)})
-        assert len(answer.json["errors"]) == 20
-        assert len(answer.body) < 5000
+    def test_many_validation_errors_get_a_short_response(self, alice: Person) -> None:
+        response = alice("POST", "/tasks", {f"{number}{'x' * 100}\ud800": 1 for number in range(100)})
+        assert len(response.json["errors"]) == 20
+        assert len(response.body) < 5000
 
     @pytest.mark.parametrize(("sent", "shown"), [
         ("2030-01-31T09:00:00Z", "2030-01-31T09:00:00Z"), ("2030-01-31t09:00:00z", "2030-01-31T09:00:00Z"),
@@ -102,9 +102,9 @@ class TestCreate:
         "2030-01-31T09:00:00+01:00:30",
     ])  # fmt: skip
     def test_an_invalid_due_date_is_refused(self, alice: Person, due_at: str) -> None:
-        answer = alice("POST", "/tasks", {"title": "T", "due_at": due_at})
-        assert answer.problem == (422, "validation")
-        assert [error["pointer"] for error in answer.json["errors"]] == ["/due_at"]
+        response = alice("POST", "/tasks", {"title": "T", "due_at": due_at})
+        assert response.problem == (422, "validation")
+        assert [error["pointer"] for error in response.json["errors"]] == ["/due_at"]
 
 
 class TestBodies:
@@ -116,18 +116,18 @@ class TestBodies:
         b'{"title": ' + b"[" * 900 + b"]" * 900 + b"}", '{"title": "a"}'.encode("utf-16"),
         b'{"title": "a\nb"}', b"{'title': 'a'}", b'{"title": "a",}', b'{"title": 01}', b'{"title": "a"} // why',
     ])  # fmt: skip
-    def test_what_cannot_be_read_is_malformed(self, alice: Person, body: bytes) -> None:
+    def test_an_unreadable_body_is_malformed(self, alice: Person, body: bytes) -> None:
         assert alice("POST", "/tasks", body).problem == (400, "malformed")
 
     @pytest.mark.parametrize(
         "body", [b"[]", b"null", b'"x"', b"5", b"1.5", b"true", b"18446744073709551615", b"-9223372036854775808"]
     )
-    def test_another_value_than_an_object_is_not_valid(self, alice: Person, body: bytes) -> None:
-        answer = alice("POST", "/tasks", body)
-        assert answer.problem == (422, "validation")
-        assert answer.json["errors"] == [{"pointer": "", "detail": "must be a JSON object"}]
+    def test_a_body_that_is_not_an_object_is_422(self, alice: Person, body: bytes) -> None:
+        response = alice("POST", "/tasks", body)
+        assert response.problem == (422, "validation")
+        assert response.json["errors"] == [{"pointer": "", "detail": "must be a JSON object"}]
 
-    def test_twenty_levels_are_read(self, alice: Person) -> None:
+    def test_twenty_levels_of_nesting_are_accepted(self, alice: Person) -> None:
         body = b'{"title": ' + b"[" * 19 + b"]" * 19 + b"}"
         assert alice("POST", "/tasks", body).problem == (422, "validation")
 
@@ -139,17 +139,17 @@ class TestBodies:
     @pytest.mark.parametrize("type_", [
         "application/json", "Application/JSON", "application/json; charset=utf-8", "application/json ;x=y", "",
     ])  # fmt: skip
-    def test_json_is_read_under_its_type(self, alice: Person, type_: str) -> None:
+    def test_json_is_read_under_its_media_type(self, alice: Person, type_: str) -> None:
         assert alice("POST", "/tasks", {"title": "T"}, Content_Type=type_).status == 201
 
     @pytest.mark.parametrize("type_", [
         "text/plain", "text/plain; application/json", "application/jsonp", "*/*", "application/*", "application/json, text/plain",
         "application/xml", "application/octet-stream", "image/png", "application/x-www-form-urlencoded", MERGE_PATCH,
     ])  # fmt: skip
-    def test_another_type_is_not_read(self, alice: Person, type_: str) -> None:
+    def test_another_media_type_is_415(self, alice: Person, type_: str) -> None:
         assert alice("POST", "/tasks", {"title": "T"}, Content_Type=type_).problem == (415, "unsupported-media-type")
 
-    def test_a_patch_is_read_under_both_types(self, alice: Person) -> None:
+    def test_a_patch_may_have_both_media_types(self, alice: Person) -> None:
         path = path_of(alice.creates())
         assert alice("PATCH", path, {"title": "a"}, Content_Type=MERGE_PATCH.upper()).json["title"] == "a"
         assert alice("PATCH", path, {"title": "b"}, Content_Type=JSON).json["title"] == "b"
@@ -168,15 +168,15 @@ class TestBodies:
 
 
 class TestRead:
-    def test_a_task_that_the_caller_has_is_not_sent_again(self, alice: Person) -> None:
+    def test_a_task_that_the_caller_has_is_304(self, alice: Person) -> None:
         path = path_of(alice.creates())
         for known in ('"1"', 'W/"1"', '"7", "1"', "*", ' "1" ', '"a",,"1"'):
-            answer = alice("GET", path, If_None_Match=known)
-            assert (answer.status, answer.body, answer.etag) == (304, b"", '"1"'), known
-            assert "Content-Type" not in answer.headers
+            response = alice("GET", path, If_None_Match=known)
+            assert (response.status, response.body, response.etag) == (304, b"", '"1"'), known
+            assert "Content-Type" not in response.headers
 
     @pytest.mark.parametrize("known", ['"2"', '"01"', '""', 'W/"2"', '"1 "', '"999999999999999999999"'])
-    def test_another_version_is_sent(self, alice: Person, known: str) -> None:
+    def test_a_newer_version_is_returned(self, alice: Person, known: str) -> None:
         path = path_of(alice.creates())
         expected = 400 if " " in known else 200  # RFC 9110: no blank in a tag
         assert alice("GET", path, If_None_Match=known).status == expected
@@ -186,7 +186,7 @@ class TestRead:
         lambda text: text + "%20", lambda text: "%30" + text[1:], lambda text: text[:14] + "4" + text[15:], lambda _: "x",
         lambda text: text[:19] + "c" + text[20:], lambda _: "00000000-0000-0000-0000-000000000000",
     ])  # fmt: skip
-    def test_no_other_spelling_names_a_task(self, alice: Person, spelling: Any) -> None:
+    def test_another_spelling_of_an_id_is_404(self, alice: Person, spelling: Any) -> None:
         path = f"/tasks/{spelling(alice.creates()['task_id'])}"
         for method, body in (("GET", None), ("PATCH", {"title": "x"}), ("PATCH", {}), ("DELETE", None)):
             with network() as attempts:
@@ -201,18 +201,18 @@ class TestChange:
             {"title": "A"}, {"description": "B"}, {"status": "pending"}, {"due_at": "2031-01-01T00:00:00Z"},
             {"status": "in_progress", "due_at": None}, {"description": None}, {"due_at": None}, {"status": "in_progress"},
         ], start=2):  # fmt: skip
-            answer = alice("PATCH", path_of(task), change)
-            expected = task | change | {"version": version, "updated_at": answer.json["updated_at"]}
+            response = alice("PATCH", path_of(task), change)
+            expected = task | change | {"version": version, "updated_at": response.json["updated_at"]}
             expected["description"] = expected["description"] or ""
-            assert (answer.status, answer.json, answer.etag) == (200, expected, f'"{version}"')
-            assert answer.json["updated_at"] >= task["updated_at"]
-            assert alice("GET", path_of(task)).json == answer.json
-            task = answer.json
+            assert (response.status, response.json, response.etag) == (200, expected, f'"{version}"')
+            assert response.json["updated_at"] >= task["updated_at"]
+            assert alice("GET", path_of(task)).json == response.json
+            task = response.json
 
-    def test_nothing_sent_changes_nothing(self, alice: Person) -> None:
+    def test_an_empty_patch_changes_nothing(self, alice: Person) -> None:
         task = alice.creates()
-        answer = alice("PATCH", path_of(task), {})
-        assert (answer.status, answer.json, answer.etag) == (200, task, '"1"')
+        response = alice("PATCH", path_of(task), {})
+        assert (response.status, response.json, response.etag) == (200, task, '"1"')
         assert alice("PATCH", path_of(task), {}, If_Match='"1"').json == task
         assert alice("PATCH", path_of(task), {}, If_Match='"2"').problem == (412, "precondition-failed")
 
@@ -222,12 +222,12 @@ class TestChange:
     ])  # fmt: skip
     def test_a_change_that_breaks_a_rule_changes_nothing(self, alice: Person, change: dict[str, object]) -> None:
         task = alice.creates()
-        answer = alice("PATCH", path_of(task), change | {"description": change.get("description", "new")})
-        assert answer.problem == (422, "validation")
-        assert [error["pointer"] for error in answer.json["errors"]] == [f"/{name}" for name in change]
+        response = alice("PATCH", path_of(task), change | {"description": change.get("description", "new")})
+        assert response.problem == (422, "validation")
+        assert [error["pointer"] for error in response.json["errors"]] == [f"/{name}" for name in change]
         assert alice("GET", path_of(task)).json == task
 
-    def test_a_task_that_is_not_there_is_not_made(self, alice: Person) -> None:
+    def test_a_change_does_not_create_a_task(self, alice: Person) -> None:
         task = alice.creates()
         assert alice("DELETE", path_of(task)).status == 204
         for change in ({"title": "x"}, {"status": "done"}, {}):
@@ -240,18 +240,18 @@ class TestIfMatch:
     @pytest.mark.parametrize(
         "tags", ['"1"', "*", '"7", "1"', ' "1"', 'W/"1", "1"', '"1", "nonsense"', ",".join(['"1"'] * 100)]
     )
-    def test_a_change_with_the_right_tag_is_made(self, alice: Person, tags: str) -> None:
+    def test_a_change_with_the_current_tag_is_applied(self, alice: Person, tags: str) -> None:
         path = path_of(alice.creates())
         assert alice("PATCH", path, {"title": "x"}, If_Match=tags).etag == '"2"'
         assert alice("DELETE", path, If_Match=tags.replace('"1"', '"2"')).status == 204
 
     @pytest.mark.parametrize("tags", ['"2"', 'W/"2"', '"01"', '"1.0"', '""', '"x"', '"2", "3"', '"' + "9" * 400 + '"'])
-    def test_a_change_with_another_tag_is_refused_with_the_right_tag(self, alice: Person, tags: str) -> None:
+    def test_a_change_with_an_old_tag_gets_412_and_the_current_tag(self, alice: Person, tags: str) -> None:
         task = alice.creates(due_at="2030-01-01T00:00:00Z")
         for method, body in (("PATCH", {"title": "x"}), ("PATCH", {"status": "done"}), ("PATCH", {}), ("DELETE", None)):
-            answer = alice(method, path_of(task), body, If_Match=tags)
-            assert answer.problem == (412, "precondition-failed")
-            assert answer.etag == '"1"'
+            response = alice(method, path_of(task), body, If_Match=tags)
+            assert response.problem == (412, "precondition-failed")
+            assert response.etag == '"1"'
         assert alice("GET", path_of(task)).json == task
 
     @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ class TestIfMatch:
 
 
 class TestIdempotency:
-    def test_the_same_call_gives_the_first_answer_again(self, alice: Person) -> None:
+    def test_a_replayed_request_gets_the_first_response(self, alice: Person) -> None:
         body = {"title": "T", "due_at": "2030-01-01T00:00:00+01:00"}
         first = alice("POST", "/tasks", body, Idempotency_Key="k")
         again = alice("POST", "/tasks", b' {"due_at":"2030-01-01T00:00:00+01:00" ,"\\u0074itle":"T"}', Idempotency_Key='"k"')
@@ -283,7 +283,7 @@ class TestIdempotency:
         assert again.headers["Idempotency-Replayed"] == "true"
         assert alice.titles() == ["T"]
 
-    def test_the_first_answer_stays_whatever_became_of_the_task(self, alice: Person) -> None:
+    def test_a_replay_returns_the_first_response_after_later_changes(self, alice: Person) -> None:
         first = alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k")
         alice("PATCH", first.headers["Location"], {"title": "x"})
         assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").body == first.body
@@ -301,7 +301,7 @@ class TestIdempotency:
         assert alice("POST", "/tasks", {"title": ""}, Idempotency_Key="k").status == 422
         assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").status == 201
 
-    def test_keys_of_one_caller_mean_nothing_to_another(self, alice: Person, bob: Person) -> None:
+    def test_idempotency_keys_of_two_users_are_independent(self, alice: Person, bob: Person) -> None:
         first = alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k")
         other = bob("POST", "/tasks", {"title": "T"}, Idempotency_Key="k")
         assert other.status == 201
@@ -327,13 +327,13 @@ class TestList:
     def test_the_newest_come_first(self, alice: Person) -> None:
         for title in "abc":
             alice.creates(title)
-        answer = alice("GET", "/tasks")
-        assert list(answer.json) == ["tasks", "count", "next_cursor"]
-        assert [task["title"] for task in answer.json["tasks"]] == ["c", "b", "a"]
-        assert (answer.json["count"], answer.json["next_cursor"]) == (3, None)
-        assert list(answer.json["tasks"][0]) == MEMBERS
+        response = alice("GET", "/tasks")
+        assert list(response.json) == ["tasks", "count", "next_cursor"]
+        assert [task["title"] for task in response.json["tasks"]] == ["c", "b", "a"]
+        assert (response.json["count"], response.json["next_cursor"]) == (3, None)
+        assert list(response.json["tasks"][0]) == MEMBERS
 
-    def test_of_one_status_the_soonest_due_come_first_and_the_undated_last(self, alice: Person) -> None:
+    def test_a_list_by_status_starts_with_the_soonest_due_date(self, alice: Person) -> None:
         alice.creates("undated")
         alice.creates("late", due_at="2031-01-01T00:00:00Z")
         alice.creates("soon", due_at="2030-01-01T00:00:00Z")
@@ -361,7 +361,7 @@ class TestList:
         ({"due_after": "2030-01-02T01:00:00%2B01:00"}, ["2", "3"]), ({"due_before": "9999-12-31T23:59:59Z"}, ["1", "2", "3"]),
         ({"due_after": "0001-01-01T00:00:00Z"}, ["1", "2", "3"]),
     ])  # fmt: skip
-    def test_bounds_narrow_a_status_and_leave_the_undated_out(
+    def test_bounds_narrow_a_status_and_leave_out_tasks_without_due_date(
         self, alice: Person, bounds: dict[str, str], titles: list[str]
     ) -> None:
         for day in "321":
@@ -380,13 +380,13 @@ class TestList:
         assert [task["title"] for page in pages for task in page] == whole
         assert [len(page) for page in pages] == [limit] * (6 // limit) + [6 % limit] * (6 % limit > 0)
 
-    def test_a_page_is_full_though_the_database_sends_it_in_parts(self, alice: Person) -> None:
+    def test_a_page_is_full_even_if_dynamodb_returns_it_in_parts(self, alice: Person) -> None:
         for number in range(70):
             alice.creates(str(number), description="\U0001f600" * 4000)  # 16 KB each, and DynamoDB stops at 1 MB
         assert [len(page) for page in alice.pages("/tasks", limit=69)] == [69, 1]
         assert [len(page) for page in alice.pages("/tasks", limit=69, status="pending")] == [69, 1]
 
-    def test_what_is_there_throughout_is_shown_once_while_others_come_and_go(self, alice: Person) -> None:
+    def test_pages_contain_each_lasting_task_once_during_writes(self, alice: Person) -> None:
         tasks = [alice.creates(str(number)) for number in range(6)]
         first = alice("GET", "/tasks?limit=3").json
         alice.creates("new")
@@ -395,7 +395,7 @@ class TestList:
         rest = alice("GET", f"/tasks?limit=3&cursor={first['next_cursor']}").json
         assert [task["title"] for task in first["tasks"] + rest["tasks"]] == ["5", "4", "3", "2", "0"]
 
-    def test_a_page_has_25_tasks_unless_asked_otherwise(self, alice: Person) -> None:
+    def test_a_page_has_25_tasks_by_default(self, alice: Person) -> None:
         for number in range(26):
             alice.creates(str(number))
         assert alice("GET", "/tasks").json["count"] == 25
@@ -407,23 +407,23 @@ class TestList:
         "Status=done", "due_after=2030-01-01T00:00:00Z", "status=done&due_before=soon", "status=done&due_after=", "owner=x", "=",
     ])  # fmt: skip
     def test_a_query_that_breaks_a_rule_is_refused_and_names_it(self, alice: Person, query: str) -> None:
-        answer = alice("GET", f"/tasks?{query}")
-        assert answer.problem == (422, "validation")
-        assert answer.json["errors"][0]["parameter"] in query
+        response = alice("GET", f"/tasks?{query}")
+        assert response.problem == (422, "validation")
+        assert response.json["errors"][0]["parameter"] in query
 
     @pytest.mark.parametrize(
         ("method", "body"), [("POST", {"title": "T"}), ("PATCH", {"title": "x"}), ("GET", None), ("DELETE", None)]
     )
-    def test_other_routes_know_no_parameter(self, alice: Person, method: str, body: object) -> None:
+    def test_other_routes_have_no_query_parameter(self, alice: Person, method: str, body: object) -> None:
         task = alice.creates()
         path = "/tasks" if method == "POST" else path_of(task)
         assert alice(method, f"{path}?limit=5", body).problem == (422, "validation")
         assert alice.pages("/tasks") == [[task]]
 
-    def test_a_flood_of_repeated_parameters_gets_a_short_answer(self, alice: Person) -> None:
-        answer = alice("GET", "/tasks?" + "&".join(f"{number}&{number}" for number in range(1000)))
-        assert answer.problem == (422, "validation")
-        assert len(answer.json["errors"]) == 20
+    def test_many_repeated_parameters_get_a_short_response(self, alice: Person) -> None:
+        response = alice("GET", "/tasks?" + "&".join(f"{number}&{number}" for number in range(1000)))
+        assert response.problem == (422, "validation")
+        assert len(response.json["errors"]) == 20
 
 
 class TestCursors:
@@ -443,15 +443,15 @@ class TestCursors:
         return str(person("GET", f"/tasks?limit=1{query}").json["next_cursor"])
 
     @pytest.mark.parametrize("given_for", QUERIES)
-    def test_a_cursor_is_good_for_its_own_filter_alone(self, alice: Person, given_for: str) -> None:
+    def test_a_cursor_works_only_with_its_filter(self, alice: Person, given_for: str) -> None:
         cursor = self.cursor(alice, given_for)
         for used_for in self.QUERIES:
-            answer = alice("GET", f"/tasks?cursor={cursor}{used_for}")
-            expected = answer.status == 200 if given_for == used_for else answer.problem == (400, "invalid-cursor")
+            response = alice("GET", f"/tasks?cursor={cursor}{used_for}")
+            expected = response.status == 200 if given_for == used_for else response.problem == (400, "invalid-cursor")
             assert expected, used_for
 
     @pytest.mark.parametrize("query", QUERIES)
-    def test_a_cursor_is_good_for_its_own_caller_alone(self, alice: Person, bob: Person, query: str) -> None:
+    def test_a_cursor_works_only_for_its_caller(self, alice: Person, bob: Person, query: str) -> None:
         self.cursor(bob, query)
         assert bob("GET", f"/tasks?cursor={self.cursor(alice, query)}{query}").problem == (400, "invalid-cursor")
 
@@ -474,13 +474,13 @@ class TestCursors:
         ]:
             assert alice("GET", f"/tasks?cursor={damaged}{query}").problem == (400, "invalid-cursor"), damaged
 
-    def test_a_cursor_is_good_for_another_limit(self, alice: Person) -> None:
+    def test_a_cursor_works_with_another_limit(self, alice: Person) -> None:
         assert alice("GET", f"/tasks?limit=2&cursor={self.cursor(alice, '')}").json["count"] == 2
 
     @pytest.mark.parametrize(
         ("query", "due_at"), [*((query, "2030-01-01T00:00:00Z") for query in QUERIES), ("&status=pending", None)]
     )
-    def test_a_cursor_shows_nothing_of_its_position(self, alice: Person, query: str, due_at: str | None) -> None:
+    def test_a_cursor_does_not_show_its_position(self, alice: Person, query: str, due_at: str | None) -> None:
         """The positions of these tasks have their bytes in common, up to the end of the ids; their cursors have none."""
         for _ in range(9):
             alice.creates(due_at=due_at, status="done" if "done" in query else "pending")
@@ -498,7 +498,7 @@ class TestCursors:
 class TestIsolation:
     @pytest.mark.parametrize(("method", "body"), [("GET", None), ("PATCH", {"title": "x"}), ("PATCH", {}), ("DELETE", None)])
     @pytest.mark.parametrize("tag", [{}, {"If_Match": '"1"'}, {"If_Match": '"9"'}, {"If_None_Match": "*"}])
-    def test_a_task_of_another_is_as_one_that_never_was(
+    def test_a_task_of_another_user_looks_like_one_that_never_existed(
         self, alice: Person, bob: Person, method: str, body: object, tag: dict[str, str]
     ) -> None:
         task = alice.creates()
@@ -510,69 +510,69 @@ class TestIsolation:
         assert foreign.headers.keys() == missing.headers.keys()
         assert alice.pages("/tasks") == [[task]]
 
-    def test_lists_show_ones_own_tasks(self, alice: Person, bob: Person) -> None:
+    def test_lists_contain_only_the_callers_tasks(self, alice: Person, bob: Person) -> None:
         alice.creates("hers")
         bob.creates("his")
         assert (alice.titles(), bob.titles()) == (["hers"], ["his"])
         assert (alice.titles(status="pending"), bob.titles(status="pending")) == (["hers"], ["his"])
 
 
-class TestEveryAnswer:
-    def test_every_answer_has_the_headers_of_cors_caching_and_its_request(self, alice: Person, nobody: Person) -> None:
+class TestEveryResponse:
+    def test_every_response_has_the_common_headers(self, alice: Person, nobody: Person) -> None:
         path = path_of(alice.creates())
-        for answer in (
+        for response in (
             alice("GET", path), alice("GET", path, If_None_Match="*"), alice("DELETE", path), alice("DELETE", path), nobody("GET", path),
             alice("PUT", path), alice("GET", "/nowhere"), alice("POST", "/tasks", b"{"), nobody("GET", "/health"),
         ):  # fmt: skip
-            assert answer.headers["X-Content-Type-Options"] == "nosniff"
-            assert answer.headers["Cache-Control"] == "no-store"
-            assert re.fullmatch(r"[0-9a-f-]{36}", answer.headers["X-Request-Id"])
-            assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
-            assert "Access-Control-Allow-Credentials" not in answer.headers
-            exposed = set(answer.headers["Access-Control-Expose-Headers"].split(","))
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert response.headers["Cache-Control"] == "no-store"
+            assert re.fullmatch(r"[0-9a-f-]{36}", response.headers["X-Request-Id"])
+            assert response.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+            assert "Access-Control-Allow-Credentials" not in response.headers
+            exposed = set(response.headers["Access-Control-Expose-Headers"].split(","))
             assert exposed == {"ETag", "Location", "Retry-After", "X-Request-Id", "Idempotency-Replayed"}
-            assert ("Content-Type" in answer.headers) is bool(answer.body)
-            if answer.status >= 400:
-                assert answer.json["instance"] == answer.headers["X-Request-Id"]
-                assert answer.json["title"]
+            assert ("Content-Type" in response.headers) is bool(response.body)
+            if response.status >= 400:
+                assert response.json["instance"] == response.headers["X-Request-Id"]
+                assert response.json["title"]
 
     @pytest.mark.parametrize(
         ("path", "methods"), [("/tasks", "POST GET"), ("/tasks/x", "GET PATCH DELETE"), ("/health", "GET")]
     )
     def test_a_preflight_covers_every_method_and_header(self, path: str, methods: str) -> None:
-        answer = client.http._local_gateway.handle_request("OPTIONS", path, {}, None)
-        assert (answer["statusCode"], answer["body"]) == (200, None)
-        assert set(answer["headers"]["Access-Control-Allow-Methods"].split(",")) == {*methods.split(), "OPTIONS"}
-        allowed = set(answer["headers"]["Access-Control-Allow-Headers"].split(","))
+        response = client.http._local_gateway.handle_request("OPTIONS", path, {}, None)
+        assert (response["statusCode"], response["body"]) == (200, None)
+        assert set(response["headers"]["Access-Control-Allow-Methods"].split(",")) == {*methods.split(), "OPTIONS"}
+        allowed = set(response["headers"]["Access-Control-Allow-Headers"].split(","))
         assert allowed >= {"Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"}
-        assert all(name.startswith("Access-Control-") for name in answer["headers"])
+        assert all(name.startswith("Access-Control-") for name in response["headers"])
 
     @pytest.mark.parametrize(("method", "path", "allow"), [
         ("PUT", "/tasks", "GET POST"), ("DELETE", "/tasks", "GET POST"), ("POST", "/health", "GET"),
         ("POST", "/tasks/x", "GET PATCH DELETE"), ("PUT", "/tasks/x", "GET PATCH DELETE"),
     ])  # fmt: skip
-    def test_a_method_that_a_path_does_not_know_is_405_with_those_that_it_knows(
+    def test_an_unknown_method_is_405_with_the_allowed_methods(
         self, alice: Person, method: str, path: str, allow: str
     ) -> None:
-        answer = alice(method, path)
-        assert answer.problem == (405, "method-not-allowed")
-        assert set(answer.headers["Allow"].split(", ")) == set(allow.split())
+        response = alice(method, path)
+        assert response.problem == (405, "method-not-allowed")
+        assert set(response.headers["Allow"].split(", ")) == set(allow.split())
 
     @pytest.mark.parametrize("path", ["/", "/task", "/tasks/x/y", "/TASKS", "/admin", "//tasks", "/health/x"])
-    def test_a_path_that_is_not_there_repeats_nothing_of_the_request(self, alice: Person, nobody: Person, path: str) -> None:
+    def test_a_404_repeats_nothing_of_the_request(self, alice: Person, nobody: Person, path: str) -> None:
         assert alice("GET", path).problem == (404, "not-found")
         assert nobody("GET", path).problem == (404, "not-found")
         assert str(alice.authorization)[-40:].encode() not in alice("GET", path).body
 
     @pytest.mark.parametrize("path", ["http://evil.example/tasks", "/tasks#a", "/tasks;a"])
     def test_location_repeats_nothing_of_the_request(self, alice: Person, path: str) -> None:
-        answer = alice("POST", path, {"title": "T"})
-        assert answer.status == 404 or answer.headers["Location"] == path_of(answer.json)
+        response = alice("POST", path, {"title": "T"})
+        assert response.status == 404 or response.headers["Location"] == path_of(response.json)
 
     @pytest.mark.parametrize(
         "path", ["/tasks/", "//tasks", "/tasks//", "/Tasks", "/tasks;x=1", "/health#x", "/tasks/x/", "/%74asks"]
     )
-    def test_a_path_is_found_only_as_it_is_spelled(self, alice: Person, path: str) -> None:
+    def test_a_path_in_another_spelling_is_not_found(self, alice: Person, path: str) -> None:
         assert alice("GET", path).problem == (404, "not-found")
 
     @pytest.mark.parametrize("path", ["/tasks", "/health", "/nowhere"])
@@ -580,15 +580,15 @@ class TestEveryAnswer:
         assert alice("HEAD", path).problem == (404, "not-found")
 
 
-def test_health_touches_nothing_and_names_the_release(nobody: Person) -> None:
+def test_health_calls_nothing_and_returns_the_release(nobody: Person) -> None:
     with network() as attempts:
-        answer = nobody("GET", "/health")
+        response = nobody("GET", "/health")
     assert attempts == []
     assert nobody("GET", "/health?x=1").problem == (422, "validation")
-    assert (answer.status, answer.json) == (200, {"status": "ok", "release": __version__})
+    assert (response.status, response.json) == (200, {"status": "ok", "release": __version__})
 
 
-def test_no_answer_shows_how_a_task_is_kept(alice: Person) -> None:
+def test_no_response_shows_internal_attributes(alice: Person) -> None:
     task = alice.creates(due_at="2030-01-01T00:00:00Z")
     alice.creates()
     shown = json.dumps([

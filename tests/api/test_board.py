@@ -27,11 +27,11 @@ def _own_client(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_board_shows_every_owner_and_the_oldest_first(admin: Person, alice: Person, bob: Person) -> None:
     tasks = [who.creates(str(number)) for number, who in enumerate([alice, bob, admin, alice])]
     alice.creates("other", status="done")
-    answer = admin("GET", f"{BOARD}?status=pending")
-    assert list(answer.json) == ["tasks", "count", "next_cursor"]
-    assert (answer.json["count"], answer.json["next_cursor"]) == (4, None)
+    response = admin("GET", f"{BOARD}?status=pending")
+    assert list(response.json) == ["tasks", "count", "next_cursor"]
+    assert (response.json["count"], response.json["next_cursor"]) == (4, None)
     owners = [alice.sub, bob.sub, admin.sub, alice.sub]
-    assert answer.json["tasks"] == [task | {"owner": owner} for task, owner in zip(tasks, owners, strict=True)]
+    assert response.json["tasks"] == [task | {"owner": owner} for task, owner in zip(tasks, owners, strict=True)]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 11, 12, 13])
@@ -42,13 +42,13 @@ def test_pages_are_full_until_the_last_and_add_up(admin: Person, alice: Person, 
     assert [len(page) for page in pages] == [limit] * (12 // limit) + [12 % limit] * (12 % limit > 0)
 
 
-def test_a_hundred_tasks_and_one_more_to_know_of_are_fetched(admin: Person, alice: Person) -> None:
+def test_a_page_of_a_hundred_fetches_one_more(admin: Person, alice: Person) -> None:
     for number in range(101):
         alice.creates(str(number))
     assert [len(page) for page in admin.pages(BOARD, status="pending", limit=100)] == [100, 1]
 
 
-def test_what_is_there_throughout_is_shown_once_while_others_come_and_go(admin: Person, alice: Person) -> None:
+def test_pages_contain_each_lasting_task_once_during_writes(admin: Person, alice: Person) -> None:
     tasks = [alice.creates(str(number)) for number in range(20)]
     first = admin("GET", f"{BOARD}?status=pending&limit=5").json
     alice("DELETE", path_of(tasks[4]))  # the very task that the cursor points at
@@ -66,7 +66,7 @@ def test_what_is_there_throughout_is_shown_once_while_others_come_and_go(admin: 
     assert titles == ["0", "1", "2", "3", "4", "5", "6", "new", *[str(number) for number in range(9, 21)]]
 
 
-def test_an_entry_whose_task_has_moved_on_is_left_out_and_the_page_is_full(admin: Person, alice: Person) -> None:
+def test_an_index_entry_of_a_changed_task_is_left_out_and_the_page_is_full(admin: Person, alice: Person) -> None:
     """The index may lag; here rows are changed behind its back."""
     tasks = [alice.creates(str(number)) for number in range(12)]
     client = cast("Any", table.client)
@@ -82,7 +82,7 @@ def test_an_entry_whose_task_has_moved_on_is_left_out_and_the_page_is_full(admin
     assert [[task["title"] for task in page] for page in pages] == [["0", "3", "4", "6"], ["7", "8", "9", "10"], ["11"]]
 
 
-def test_a_task_that_two_shards_show_is_shown_once(admin: Person, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_in_two_shards_is_returned_once(admin: Person, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a change may be seen for a moment where the number of shards has grown."""
     ids = (f"01a1f8a7-b50f-7aa8-bb0e-{number:012x}" for number in itertools.count())  # the shard of a task follows from it
     monkeypatch.setattr("chalicelib.tasks.service.new_id", lambda _: next(ids))
@@ -101,7 +101,7 @@ def test_a_task_that_two_shards_show_is_shown_once(admin: Person, alice: Person,
     assert 0 < len(seen) < len(titles)
 
 
-def test_a_page_reads_no_more_for_all_that_is_there(admin: Person, alice: Person) -> None:
+def test_a_page_reads_no_more_items_for_a_longer_list(admin: Person, alice: Person) -> None:
     asked: list[Any] = []
     read = []
     events = cast("Any", table.client).meta.events
@@ -120,7 +120,7 @@ def test_a_page_reads_no_more_for_all_that_is_there(admin: Person, alice: Person
     assert all(params["Limit"] == 3 and "FilterExpression" not in params for name, params in asked if name == "Query")
 
 
-def test_keys_that_dynamodb_did_not_get_to_are_asked_for_again(admin: Person, alice: Person) -> None:
+def test_unprocessed_keys_are_requested_again(admin: Person, alice: Person) -> None:
     for number in range(3):
         alice.creates(str(number))
     held: list[str] = []
@@ -137,9 +137,7 @@ def test_keys_that_dynamodb_did_not_get_to_are_asked_for_again(admin: Person, al
     assert len(held) == 1
 
 
-def test_keys_that_dynamodb_never_gets_to_are_an_outage(
-    admin: Person, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keys_that_stay_unprocessed_are_503(admin: Person, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     alice.creates()
     asked, deadline = [], Deadline(monkeypatch)
 
@@ -159,7 +157,7 @@ class TestWho:
     @pytest.mark.parametrize(
         "groups", ["admin", "a,admin", "admin,b", "[a admin]", "[admin]", "[a, admin]", ["admin"], ["a", "admin"]]
     )
-    def test_an_admin_is_admitted_in_whichever_form_groups_come(self, groups: object) -> None:
+    def test_an_admin_is_admitted_in_each_form_of_the_groups_claim(self, groups: object) -> None:
         claims = pool.id_claims() | {"cognito:groups": groups}
         assert admins.identify(context(authorizer={"claims": claims}), "").sub == claims["sub"]
 
@@ -171,7 +169,7 @@ class TestWho:
         with pytest.raises(Forbidden):
             admins.identify(context(authorizer={"claims": pool.id_claims() | {"cognito:groups": groups}}), "")
 
-    def test_a_user_is_told_that_this_is_for_admins(self, alice: Person, nobody: Person) -> None:
+    def test_a_user_without_the_group_gets_403(self, alice: Person, nobody: Person) -> None:
         assert alice("GET", f"{BOARD}?status=pending").problem == (403, "forbidden")
         assert nobody("GET", f"{BOARD}?status=pending").problem == (401, "unauthorized")
 
@@ -189,7 +187,7 @@ def test_a_query_that_breaks_a_rule_is_refused(admin: Person, query: str) -> Non
     assert admin("GET", f"{BOARD}?{query}").problem == (422, "validation")
 
 
-def test_a_cursor_is_good_for_its_own_list_and_caller_alone(admin: Person, alice: Person) -> None:
+def test_a_cursor_works_only_for_its_list_and_caller(admin: Person, alice: Person) -> None:
     for _ in range(3):
         alice.creates()
         admin.creates()
@@ -216,16 +214,14 @@ def test_a_forged_cursor_is_refused(admin: Person, position: str) -> None:
     assert admin("GET", f"{BOARD}?status=pending&cursor={forged}").problem == (400, "invalid-cursor")
 
 
-def test_an_outage_of_one_shard_is_an_outage(admin: Person, alice: Person) -> None:
+def test_an_outage_of_one_shard_is_503(admin: Person, alice: Person) -> None:
     for number in range(20):
         alice.creates(str(number))
     with network(refused("AccessDeniedException")):
         assert admin("GET", f"{BOARD}?status=pending").problem == (503, "unavailable")
 
 
-def test_shards_that_hang_past_the_deadline_keep_no_later_request_waiting(
-    admin: Person, monkeypatch: pytest.MonkeyPatch, alarm: Alarm
-) -> None:
+def test_hanging_shards_do_not_delay_later_requests(admin: Person, monkeypatch: pytest.MonkeyPatch, alarm: Alarm) -> None:
     monkeypatch.setattr("chalicelib.deadline.REQUEST_TIMEOUT", 0.2)
     over = threading.Event()
 

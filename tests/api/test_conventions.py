@@ -51,7 +51,7 @@ def target(person: Person, route: str) -> tuple[str, str]:
     (b"{", "application/json", (400, "malformed")), (b"{" + b" " * 70_000 + b"}", "application/json", (413, "payload-too-large")),
     (b"{}", "text/plain", (415, "unsupported-media-type")), ({"unknown": 1}, "application/json", (422, "validation")),
 ])  # fmt: skip
-def test_every_body_is_read_alike(
+def test_every_body_is_read_in_the_same_way(
     alice: Person, route: str, body: object, media_type: str, problem: tuple[int, str]
 ) -> None:
     method, path = target(alice, route)
@@ -96,7 +96,7 @@ def test_a_read_with_the_version_in_if_none_match_is_not_modified(alice: Person,
 
 
 @pytest.mark.parametrize("route", takes("Idempotency-Key"))
-def test_a_create_with_a_key_is_made_once(alice: Person, route: str) -> None:
+def test_a_create_with_a_key_is_applied_once(alice: Person, route: str) -> None:
     method, path = target(alice, route)
     first, again = (alice(method, path, example(route), Idempotency_Key="k") for _ in range(2))
     assert (first.status, first.headers["Location"].rpartition("/")[0]) == (201, path)

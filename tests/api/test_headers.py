@@ -1,4 +1,4 @@
-"""Idempotency keys and entity tags, on values that nobody thought of."""
+"""Idempotency keys and entity tags, with generated values."""
 
 import json
 import random
@@ -44,13 +44,13 @@ def respelt(value: Any, chance: random.Random) -> str:
 
 class TestIdempotencyKeys:
     @given(JSON, st.randoms(use_true_random=False))
-    def test_another_spelling_is_the_same_call(self, value: Any, chance: random.Random) -> None:
+    def test_another_spelling_of_a_body_is_the_same_request(self, value: Any, chance: random.Random) -> None:
         again = parse_json(respelt(value, chance).encode())
         assert same(value, again)
         assert request.parse_idempotency_key("k", value) == request.parse_idempotency_key("k", again)
 
     @given(JSON, JSON)
-    def test_another_value_is_another_call(self, one: Any, other: Any) -> None:
+    def test_another_value_is_another_request(self, one: Any, other: Any) -> None:
         equal = request.parse_idempotency_key("k", one).fingerprint == request.parse_idempotency_key("k", other).fingerprint
         assert equal == same(one, other)
 
@@ -62,7 +62,7 @@ class TestIdempotencyKeys:
             assert request.parse_idempotency_key(text, {}).text == text
 
     @given(st.text())
-    def test_any_other_text_is_no_key(self, text: str) -> None:
+    def test_any_other_text_is_a_malformed_key(self, text: str) -> None:
         try:
             read = request.parse_idempotency_key(text, {}).text
         except MalformedRequest:
@@ -78,7 +78,7 @@ TAG = st.tuples(st.sampled_from(["", "W/"]), st.integers(1, 99).map(str) | st.te
 
 class TestEntityTags:
     @given(st.lists(TAG, min_size=1, max_size=5), st.data())
-    def test_a_list_is_the_tags_in_it(self, tags: list[tuple[str, str]], data: st.DataObject) -> None:
+    def test_a_list_of_tags_is_parsed(self, tags: list[tuple[str, str]], data: st.DataObject) -> None:
         header = "".join(f'{data.draw(COMMAS) if at else ""}{weak}"{tag}"' for at, (weak, tag) in enumerate(tags))
         versions = {int(tag) for _, tag in tags if tag.isdecimal() and tag[0] != "0"}
         assert request.parse_tags(header) == frozenset(versions or {0})

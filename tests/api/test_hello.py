@@ -1,4 +1,4 @@
-"""/hello, behind an authorizer of our own: for every user of the web client and for nobody else."""
+"""GET /hello behind the app's own authorizer: every user of the web client is admitted, and nobody else."""
 
 from collections.abc import Callable
 from typing import Any
@@ -48,14 +48,14 @@ def authorize(sent: str) -> Any:
 @pytest.mark.parametrize("scheme", ["Bearer ", ""])
 class TestAdmitted:
     def test_on_a_laptop(self, made: Callable[[], str], scheme: str) -> None:
-        answer = Person(scheme + made())("GET", "/hello")
-        assert answer.status == 200
-        assert answer.json == {"message": "Hello, authenticated user!", "user": "a-name"}
+        response = Person(scheme + made())("GET", "/hello")
+        assert response.status == 200
+        assert response.json == {"message": "Hello, authenticated user!", "user": "a-name"}
 
-    def test_by_the_authorizer(self, made: Callable[[], str], scheme: str) -> None:
-        answer = authorize(scheme + made())
-        assert answer["context"] == {"username": "a-name"}
-        (statement,) = answer["policyDocument"]["Statement"]
+    def test_the_authorizer_admits_the_token(self, made: Callable[[], str], scheme: str) -> None:
+        response = authorize(scheme + made())
+        assert response["context"] == {"username": "a-name"}
+        (statement,) = response["policyDocument"]["Statement"]
         assert statement == {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": [ARN.replace("GET", "*")]}
 
 
@@ -64,19 +64,19 @@ class TestRefused:
     def test_on_a_laptop(self, made: Callable[[], str]) -> None:
         assert Person(made())("GET", "/hello").problem == (401, "unauthorized")
 
-    def test_by_the_authorizer_with_the_one_text_that_becomes_a_401(self, made: Callable[[], str]) -> None:
+    def test_the_authorizer_raises_the_text_that_api_gateway_turns_into_401(self, made: Callable[[], str]) -> None:
         with pytest.raises(Exception, match=r"^Unauthorized$"):
             authorize(made())
 
 
-def test_without_keys_the_authorizer_fails_and_does_not_refuse(keys: pool.KeyServer) -> None:
+def test_without_keys_the_authorizer_fails_instead_of_refusing(keys: pool.KeyServer) -> None:
     keys.status = 500
     with pytest.raises(Unavailable):
         authorize(token(id_claims()))
 
 
 @pytest.mark.parametrize("fault", [hang_before, slow_response])
-def test_the_authorizer_fails_in_time_where_the_key_server_does_not_end_and_admits_the_next(
+def test_the_authorizer_fails_at_its_deadline_and_admits_the_next_request(
     keys: pool.KeyServer, monkeypatch: pytest.MonkeyPatch, alarm: Alarm, fault: Fault
 ) -> None:
     monkeypatch.setattr("chalicelib.deadline.REQUEST_TIMEOUT", 0.15)
@@ -98,7 +98,7 @@ def test_the_authorizer_fails_in_time_where_the_key_server_does_not_end_and_admi
 @pytest.mark.parametrize(("authorizer", "status"), [
     ({"username": "a-name", "principalId": "a-name"}, 200), ({"principalId": "a-name"}, 401), (None, 401), ({"claims": pool.id_claims()}, 401),
 ])  # fmt: skip
-def test_behind_the_gateway_the_authorizer_is_believed(
+def test_behind_the_gateway_the_authorizer_is_trusted(
     in_lambda: pytest.MonkeyPatch, authorizer: object, status: int
 ) -> None:
     del in_lambda

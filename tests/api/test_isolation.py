@@ -49,15 +49,15 @@ OPENS = {
     ),
     **{route: dict.fromkeys(CALLERS, 200) for route in OPEN_TO_ALL},
 }
-"""What each route answers to whom; to everybody else it answers 401."""
+"""The status for each caller of a route; for all others it is 401."""
 
 
 @pytest.mark.parametrize("route", [route for route in OPENS if route not in OPEN_TO_ALL])
-def test_who_is_calling_is_asked_first(route: str) -> None:
+def test_the_caller_is_checked_before_the_request(route: str) -> None:
     method, path = route.split()
     for caller in ("nobody", "the owner, expired", "a machine that is not listed"):
-        answer = Person(CALLERS[caller](Person()))(method, f"{PARAMETER.sub('/x', path)}?unknown=1", BODIES.get(route))
-        assert answer.problem == (401, "unauthorized"), caller
+        response = Person(CALLERS[caller](Person()))(method, f"{PARAMETER.sub('/x', path)}?unknown=1", BODIES.get(route))
+        assert response.problem == (401, "unauthorized"), caller
 
 
 def test_every_route_is_listed() -> None:
@@ -68,7 +68,7 @@ def test_every_route_is_listed() -> None:
     (route, caller) for route in OPENS for caller in CALLERS
     if route not in OPEN_TO_ALL or caller in {"nobody", "the owner", "the owner, expired"}
 ])  # fmt: skip
-def test_who_gets_in(alice: Person, route: str, caller: str) -> None:
+def test_each_caller_gets_the_documented_status(alice: Person, route: str, caller: str) -> None:
     method, path = route.split(" ")
     parameter = PARAMETER.search(path)
     items = PARAMETER.sub("", path) if parameter else "/tasks"
@@ -76,7 +76,7 @@ def test_who_gets_in(alice: Person, route: str, caller: str) -> None:
     if parameter:
         path = f"{items}/{item[parameter[1]]}"
     key = {"Idempotency_Key": f"{route} {caller}".replace(" ", "-")} if route == "POST /sms" else {}
-    answer = Person(CALLERS[caller](alice))(method, path + QUERIES.get(route, ""), BODIES.get(route), **key)
-    assert answer.status == OPENS[route].get(caller, 401)
+    response = Person(CALLERS[caller](alice))(method, path + QUERIES.get(route, ""), BODIES.get(route), **key)
+    assert response.status == OPENS[route].get(caller, 401)
     if parameter and (caller != "the owner" or method == "GET"):
         assert alice("GET", path).json == item

@@ -1,4 +1,4 @@
-"""What every request gets: a deadline, an answer that can be read, one log line that says nothing personal."""
+"""What every request gets: a deadline, a problem for each failure, one log line without personal data."""
 
 import json
 import logging
@@ -33,10 +33,10 @@ class TestTheLogLine:
         capsys.readouterr()
         clock = SimpleNamespace(perf_counter=iter([5.0, 5.01234]).__next__)
         monkeypatch.setattr("chalicelib.http.api.time", clock)
-        answer = alice("GET", path)
+        response = alice("GET", path)
         (line,) = lines(capsys)
         assert line == {
-            "request_id": answer.headers["X-Request-Id"],
+            "request_id": response.headers["X-Request-Id"],
             "method": "GET",
             "route": "/tasks/{task_id}",
             "status": 200,
@@ -56,7 +56,7 @@ class TestTheLogLine:
         assert line.keys() == {"request_id", "method", "route", "status", "ms"}
         assert "secret" not in json.dumps(line)
 
-    def test_the_log_line_of_an_outage_says_what_aws_said_and_where(
+    def test_the_log_line_of_an_outage_has_the_error_code_and_the_frames(
         self, alice: Person, capsys: pytest.CaptureFixture[str]
     ) -> None:
         with network(refused("AccessDeniedException")):
@@ -70,7 +70,7 @@ class TestTheLogLine:
         assert any("table.py:" in frame and frame.endswith(" query") for frame in line["errors"][0]["frames"])
         assert "secret text" not in json.dumps(line)
 
-    def test_a_code_that_is_no_code_is_left_out(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_an_invalid_error_code_is_not_logged(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
         with network(refused("carol@example.com")):
             alice("GET", "/tasks")
         (line,) = lines(capsys)
@@ -81,7 +81,7 @@ class TestTheLogLine:
 class TestUnexpectedFailures:
     @pytest.fixture
     def bug(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Make the listing of tasks fail as only a bug can, with a text that nobody may see."""
+        """Make the list of tasks fail unexpectedly, with a text that must not be shown."""
 
         def page(*_: object) -> None:
             raise LookupError("carol@example.com") from ValueError("top secret")
@@ -89,10 +89,12 @@ class TestUnexpectedFailures:
         monkeypatch.setattr("chalicelib.tasks.service.list_tasks", page)
 
     @pytest.mark.usefixtures("bug")
-    def test_the_answer_says_nothing_and_the_log_line_where(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
-        answer = alice("GET", "/tasks")
-        assert answer.problem == (500, "internal")
-        assert answer.json.keys() == {"type", "title", "status", "detail", "instance"}
+    def test_the_response_hides_a_failure_and_the_log_line_has_its_frames(
+        self, alice: Person, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        response = alice("GET", "/tasks")
+        assert response.problem == (500, "internal")
+        assert response.json.keys() == {"type", "title", "status", "detail", "instance"}
         (line,) = lines(capsys)
         assert [error["type"] for error in line["errors"]] == [
             "chalicelib.problems.Internal",
@@ -115,42 +117,36 @@ class TestUnexpectedFailures:
     @pytest.fixture
     def root_log(self) -> Iterator[list[str]]:
         """Listen as Lambda does: on the root logger."""
-        heard: list[str] = []
+        messages: list[str] = []
         handler = logging.Handler()
-        handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+        handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
         logging.getLogger().addHandler(handler)
-        yield heard
+        yield messages
         logging.getLogger().removeHandler(handler)
 
     @pytest.mark.usefixtures("bug")
-    def test_the_log_line_of_the_next_request_says_nothing_of_a_failure(
-        self, alice: Person, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_the_next_log_line_does_not_repeat_a_failure(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
         alice("GET", "/tasks")
         alice("PUT", "/tasks")
         assert "errors" not in lines(capsys)[1]
 
     @pytest.mark.usefixtures("bug")
-    def test_the_answer_says_nothing_of_a_failure_in_debug_mode_either(
-        self, alice: Person, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_response_hides_a_failure_in_debug_mode(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(app, "_debug", True)
         assert b"secret" not in alice("GET", "/tasks").body
 
-    def test_an_event_that_chalice_stumbles_over_is_a_problem_too(self, capsys: pytest.CaptureFixture[str]) -> None:
-        answer = app(event(path="/tasks/{task_id}", pathParameters={}), Context())
-        assert answer["statusCode"] == 500
-        assert json.loads(answer["body"])["type"] == "urn:problem:internal"
-        assert answer["headers"]["Access-Control-Allow-Origin"] == "http://localhost:3000"
+    def test_an_event_that_chalice_cannot_process_gives_a_problem(self, capsys: pytest.CaptureFixture[str]) -> None:
+        response = app(event(path="/tasks/{task_id}", pathParameters={}), Context())
+        assert response["statusCode"] == 500
+        assert json.loads(response["body"])["type"] == "urn:problem:internal"
+        assert response["headers"]["Access-Control-Allow-Origin"] == "http://localhost:3000"
         assert lines(capsys)[0]["errors"][0]["type"] == "builtins.KeyError"
 
-    def test_a_type_that_chalice_itself_refuses_is_a_problem_too(
-        self, alice: Person, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_media_type_that_chalice_refuses_gives_a_problem(self, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(app.routes["/tasks"]["POST"], "content_types", ["application/json"])
         assert alice("POST", "/tasks", b"x", Content_Type="text/plain").problem == (415, "unsupported-media-type")
 
-    def test_an_event_that_is_no_request_is_refused(self) -> None:
+    def test_an_event_that_is_not_a_request_is_refused(self) -> None:
         assert app({"source": "aws.events"}, Context())["statusCode"] == 500
 
 
@@ -176,22 +172,22 @@ def peer(alarm: Alarm, request: pytest.FixtureRequest) -> Fault:
 
 class TestTheDeadline:
     @pytest.mark.parametrize("peer", [hang, drip], indirect=True)
-    def test_a_peer_that_never_ends_is_cut_off_and_the_next_request_works(
+    def test_an_endless_response_is_cut_off_and_the_next_request_succeeds(
         self, in_lambda: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], alarm: Alarm, peer: Fault
     ) -> None:
         del in_lambda
         claims = pool.id_claims()
         with network(peer) as attempts:
-            answer = app(event(claims=claims), Context(milliseconds=600))
+            response = app(event(claims=claims), Context(milliseconds=600))
         assert attempts == ["Query"]
         assert alarm.requested[0] == pytest.approx(0.1)
-        assert answer["statusCode"] == 503
-        assert answer["headers"]["Retry-After"] == "1"
+        assert response["statusCode"] == 503
+        assert response["headers"]["Retry-After"] == "1"
         (line,) = lines(capsys)
         assert line["errors"][0]["type"] == "chalicelib.deadline.DeadlineReached"
         assert app(event(claims=claims), Context())["statusCode"] == 200
 
-    def test_the_local_server_answers_in_time_from_its_threads(
+    def test_the_deadline_works_in_threads_of_the_local_server(
         self, alice: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr("chalicelib.deadline.REQUEST_TIMEOUT", 0.2)
@@ -202,23 +198,23 @@ class TestTheDeadline:
             raise LookupError
 
         with network(hanging):
-            answer = in_another_thread(lambda: alice("GET", "/tasks"))
+            response = in_another_thread(lambda: alice("GET", "/tasks"))
             over.set()
             for left_behind in set(threading.enumerate()) - before:
                 left_behind.join()
-        assert answer.problem == (503, "unavailable")
-        assert [line["status"] for line in lines(capsys)] == [503]  # of the thread that nobody waits for any more
+        assert response.problem == (503, "unavailable")
+        assert [line["status"] for line in lines(capsys)] == [503]  # of the thread that was cut off
 
     @pytest.mark.parametrize("milliseconds", [501, 500, 499, 1, 0, -5])
-    def test_a_request_with_no_time_left_is_cut_off_at_once(
+    def test_a_request_without_time_left_ends_at_once(
         self, in_lambda: pytest.MonkeyPatch, alarm: Alarm, peer: Fault, milliseconds: int
     ) -> None:
         del in_lambda
         with network(peer):
-            answer = app(event(claims=pool.id_claims()), Context(milliseconds))
+            response = app(event(claims=pool.id_claims()), Context(milliseconds))
         assert alarm.requested[0] == pytest.approx(0.001)
-        assert answer["statusCode"] == 503
-        assert answer["headers"]["Retry-After"] == "1"
+        assert response["statusCode"] == 503
+        assert response["headers"]["Retry-After"] == "1"
 
     def test_no_request_may_take_longer_than_the_longest(
         self, alice: Person, monkeypatch: pytest.MonkeyPatch, peer: Fault
@@ -231,10 +227,10 @@ class TestTheDeadline:
 class TestBehindTheGateway:
     def test_location_has_the_stage(self, in_lambda: pytest.MonkeyPatch) -> None:
         del in_lambda
-        answer = app(event("POST", claims=pool.id_claims(), body='{"title": "T"}'), Context())
-        assert answer["headers"]["Location"] == f"/prod/tasks/{json.loads(answer['body'])['task_id']}"
+        response = app(event("POST", claims=pool.id_claims(), body='{"title": "T"}'), Context())
+        assert response["headers"]["Location"] == f"/prod/tasks/{json.loads(response['body'])['task_id']}"
 
-    def test_a_body_that_came_as_base64_is_read(self, in_lambda: pytest.MonkeyPatch) -> None:
+    def test_a_base64_body_is_decoded(self, in_lambda: pytest.MonkeyPatch) -> None:
         del in_lambda
         body: Any = {"body": "eyJ0aXRsZSI6ICJUIn0=", "isBase64Encoded": True}
         assert app(event("POST", claims=pool.id_claims(), **body), Context())["statusCode"] == 201
@@ -262,10 +258,10 @@ class TestBehindTheGateway:
     def test_two_idempotency_keys_are_malformed(self, in_lambda: pytest.MonkeyPatch) -> None:
         del in_lambda
         headers: Any = {"headers": {"idempotency-key": "b"}, "multiValueHeaders": {"idempotency-key": ["a", "b"]}}
-        answer = app(event("POST", claims=pool.id_claims(), body='{"title": "T"}', **headers), Context())
-        assert json.loads(answer["body"])["type"] == "urn:problem:malformed"
+        response = app(event("POST", claims=pool.id_claims(), body='{"title": "T"}', **headers), Context())
+        assert json.loads(response["body"])["type"] == "urn:problem:malformed"
 
-    def test_an_id_that_no_client_can_choose_signs_what_is_written(self, in_lambda: pytest.MonkeyPatch) -> None:
+    def test_the_write_id_cannot_be_chosen_by_a_client(self, in_lambda: pytest.MonkeyPatch) -> None:
         del in_lambda
         claims = pool.id_claims()
         task = json.loads(app(event("POST", claims=claims, body='{"title": "T"}'), Context())["body"])
@@ -274,7 +270,7 @@ class TestBehindTheGateway:
         assert str(uuid.UUID(write)) != REQUEST_ID
 
 
-def test_the_test_client_sends_no_marks_of_the_gateway() -> None:
+def test_events_of_the_test_client_have_no_ids_of_the_gateway() -> None:
     assert (
         "apiId" not in client.http._local_gateway.event_converter.create_lambda_event("GET", "/tasks", {})["requestContext"]
     )

@@ -27,8 +27,8 @@ from tools.generate import openapi
 COMMON = {"X-Request-Id", "X-Content-Type-Options", "Cache-Control", "Access-Control-Allow-Origin"}
 
 
-def answer(returned: Any) -> Any:
-    """Return what an app answers whose one view returns this, or raises it."""
+def respond(returned: Any) -> Any:
+    """Return the response of an app whose one view returns this, or raises it."""
     app = Api("plain")
 
     @app.route("/plain")
@@ -43,8 +43,8 @@ def answer(returned: Any) -> Any:
 @pytest.mark.parametrize("body", [
     {"hello": "world"}, {}, [], [1, {"a": None}], 5, 1.5, True, None, {"grüße": "😀"}, {"n": Decimal("1.5")}, MultiDict({"a": ["1"]}), {"at": datetime(2030, 1, 1, tzinfo=UTC)},
 ])  # fmt: skip
-def test_what_a_view_returns_is_sent_as_json(body: object) -> None:
-    got = answer(body)
+def test_a_returned_value_is_sent_as_json(body: object) -> None:
+    got = respond(body)
     assert got["statusCode"] == 200
     expected = (
         {"at": "2030-01-01T00:00:00Z"} if "datetime" in str(body) else dict(body) if isinstance(body, MultiDict) else body
@@ -54,8 +54,8 @@ def test_what_a_view_returns_is_sent_as_json(body: object) -> None:
     assert got["headers"].keys() >= COMMON
 
 
-def test_status_headers_and_type_of_a_response_stay() -> None:
-    got = answer(Response({"a": 1}, {"content-type": "application/vnd.x+json", "X-Mine": "1"}, 201))
+def test_a_chalice_response_keeps_status_headers_and_type() -> None:
+    got = respond(Response({"a": 1}, {"content-type": "application/vnd.x+json", "X-Mine": "1"}, 201))
     assert (got["statusCode"], got["body"], got["headers"]["X-Mine"]) == (201, '{"a":1}', "1")
     assert {name.lower(): value for name, value in got["headers"].items()}["content-type"] == "application/vnd.x+json"
     assert "Content-Type" not in got["headers"]
@@ -63,21 +63,19 @@ def test_status_headers_and_type_of_a_response_stay() -> None:
 
 @pytest.mark.parametrize("status", [400, 409, 422, 503])
 def test_an_error_response_of_a_view_keeps_its_body(status: int) -> None:
-    got = answer(Response({"error": "full"}, status_code=status))
+    got = respond(Response({"error": "full"}, status_code=status))
     assert (got["statusCode"], json.loads(got["body"])) == (status, {"error": "full"})
 
 
-def test_text_is_sent_as_text() -> None:
-    got = answer("hello")
+def test_a_string_is_sent_as_plain_text() -> None:
+    got = respond("hello")
     assert (got["body"], got["headers"]["Content-Type"]) == ("hello", "text/plain; charset=utf-8")
-    assert "Content-Type" not in answer(Response("", {}, 204))["headers"]
+    assert "Content-Type" not in respond(Response("", {}, 204))["headers"]
 
 
 @pytest.mark.parametrize("body", [{"a": object()}, {1, object()}, b"bytes", {"a": "\ud800"}])
-def test_what_cannot_be_sent_as_json_is_a_fault_of_ours_and_the_log_says_of_which_kind(
-    body: object, capsys: pytest.CaptureFixture[str]
-) -> None:
-    got = answer(body)
+def test_a_value_that_is_not_json_is_internal_and_logged_by_type(body: object, capsys: pytest.CaptureFixture[str]) -> None:
+    got = respond(body)
     assert (got["statusCode"], json.loads(got["body"])["type"]) == (500, "urn:problem:internal")
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["errors"][1]["type"] in {"builtins.TypeError", "builtins.UnicodeEncodeError"}
@@ -90,7 +88,7 @@ def test_what_cannot_be_sent_as_json_is_a_fault_of_ours_and_the_log_says_of_whic
     (MethodNotAllowedError("secret"), 404, "not-found"),
 ])  # fmt: skip
 def test_an_error_of_chalice_is_the_problem_of_its_status_without_its_text(error: Exception, status: int, slug: str) -> None:
-    got = answer(error)
+    got = respond(error)
     assert (got["statusCode"], json.loads(got["body"])["type"]) == (status, f"urn:problem:{slug}")
     assert got["headers"]["Content-Type"] == "application/problem+json"
     assert "secret" not in json.dumps(got)
@@ -101,7 +99,7 @@ def undescribed() -> dict[str, str]:
     return {"hello": "world"}
 
 
-def test_the_document_says_what_it_does_not_know(
+def test_an_undescribed_operation_is_in_the_document(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     entry = RouteEntry(undescribed, "undescribed", "/plain", "GET", content_types=["application/json"])
@@ -111,7 +109,7 @@ def test_the_document_says_what_it_does_not_know(
     written = json.loads(openapi.DOCUMENT.read_text())["paths"]["/plain"]["get"]
     assert written["summary"] == "Greet the world."
     assert written["responses"]["200"]["content"] == {"application/json": {"schema": {}}}
-    told = capsys.readouterr().err
-    assert "GET /plain" in told
-    assert "operations.py" in told
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert "GET /plain" in printed
+    assert "operations.py" in printed
+    assert printed.count("\n") == 1

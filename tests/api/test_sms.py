@@ -1,4 +1,4 @@
-"""/sms: never twice, never without limit, and only for machines."""
+"""POST /sms: each message at most once, within limits, and only for machines."""
 
 import itertools
 import json
@@ -47,7 +47,7 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(autouse=True)
-def _clock_that_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+def _stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop the clock ten seconds after noon, far from the end of a minute, an hour and a day; retry at once."""
     monkeypatch.setattr(time, "time", lambda: NOON + 10.0)
     monkeypatch.setattr(time, "sleep", lambda _: None)
@@ -55,13 +55,13 @@ def _clock_that_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sent() -> list[tuple[str, str]]:
-    """Return all texts that went out, in order: number and message."""
+    """Return number and message of all that were sent, in order."""
     messages = sns_backends["123456789012"][settings.region].sms_messages
-    return [(number, text) for number, text in messages.values()]
+    return list(messages.values())
 
 
-def text(to: str = "", message: str = "Hello") -> dict[str, str]:
-    """Return a body; to a number of its own if none is named."""
+def new_message(to: str = "", message: str = "Hello") -> dict[str, str]:
+    """Return a request body; without `to`, with an unused number."""
     return {"to": to or f"+1202555{next(_numbers):04d}", "message": message}
 
 
@@ -77,7 +77,7 @@ def send(machine: Person, body: object, key: str = "") -> Response:
 
 @pytest.fixture
 def outbox() -> Iterator[list[tuple[str, str]]]:
-    """Give what a test sends, and see that it is nothing else."""
+    """Yield a list for the messages that the test expects; check that exactly these are sent."""
     before = len(sent())
     mine: list[tuple[str, str]] = []
     yield mine
@@ -85,20 +85,20 @@ def outbox() -> Iterator[list[tuple[str, str]]]:
 
 
 class TestSending:
-    def test_a_text_goes_out_once_and_the_answer_says_as_what(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
-        body = text(message="Line one\nLine two")
-        answer = send(machine, body, "k")
-        assert answer.status == 202
-        assert list(answer.json) == ["message_id", "status"]
-        assert answer.json["status"] == "sent"
-        assert "Idempotency-Replayed" not in answer.headers
+    def test_a_message_is_sent_once_and_its_id_returned(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
+        body = new_message(message="Line one\nLine two")
+        response = send(machine, body, "k")
+        assert response.status == 202
+        assert list(response.json) == ["message_id", "status"]
+        assert response.json["status"] == "sent"
+        assert "Idempotency-Replayed" not in response.headers
         again = send(machine, dict(reversed(body.items())), '"k"')
-        assert (again.status, again.body, again.headers["Idempotency-Replayed"]) == (202, answer.body, "true")
+        assert (again.status, again.body, again.headers["Idempotency-Replayed"]) == (202, response.body, "true")
         outbox.append((body["to"], body["message"]))
 
     @pytest.mark.parametrize("message", ["Line one\r\nLine two", "Line one\rLine two"])
     def test_line_ends_are_sent_as_line_feeds(self, machine: Person, outbox: list[tuple[str, str]], message: str) -> None:
-        body = text(message=message)
+        body = new_message(message=message)
         assert send(machine, body, "k").json["status"] == "sent"
         assert send(machine, body, "k").headers["Idempotency-Replayed"] == "true"
         outbox.append((body["to"], "Line one\nLine two"))
@@ -108,7 +108,7 @@ class TestSending:
         cast("Any", sms.client).meta.events.register(
             "provide-client-params.sns.Publish", lambda params, **_: asked.append(params)
         )
-        body = text()
+        body = new_message()
         send(machine, body)
         assert {name: value["StringValue"] for name, value in asked[0]["MessageAttributes"].items()} == {
             "AWS.SNS.SMS.SMSType": "Transactional",
@@ -118,10 +118,10 @@ class TestSending:
         assert asked[0].keys() == {"PhoneNumber", "Message", "MessageAttributes"}
         outbox.append((body["to"], "Hello"))
 
-    def test_a_text_goes_out_on_a_connection_of_its_own(self, machine: Person) -> None:
+    def test_a_message_is_sent_on_a_new_connection(self, machine: Person) -> None:
         asked: list[object] = []
         with network(lambda request: asked.append(request.headers["Connection"]), client=sms.client):
-            send(machine, text())
+            send(machine, new_message())
         assert asked == ["close"]
 
     def test_an_empty_sender_is_not_sent(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ class TestSending:
         cast("Any", sms.client).meta.events.register(
             "provide-client-params.sns.Publish", lambda params, **_: asked.append(params)
         )
-        send(machine, text())
+        send(machine, new_message())
         assert "AWS.SNS.SMS.SenderID" not in asked[0]["MessageAttributes"]
 
     @pytest.mark.parametrize("to", [
@@ -138,12 +138,12 @@ class TestSending:
         "arn:aws:sns:eu-central-1:1:topic", "+12025550100,+12025550101", "+\u0661\u0662\u0660\u0662\u0665\u0665\u0665\u0660\u0661\u0660\u0660",
         "+12025550100\n", "+18765550100", "+15555550100", "+9990000000", "+4402079460000", "+112025550100", "+883510000000000", "+5511987654321", "+447700900123", None, 5, ["+12025550100"],
     ])  # fmt: skip
-    def test_a_number_that_is_not_served_is_refused(
+    def test_a_number_in_an_unsupported_country_is_refused(
         self, machine: Person, outbox: list[tuple[str, str]], to: object
     ) -> None:
-        answer = send(machine, {"to": to, "message": "Hello"})
-        assert answer.problem == (422, "validation")
-        assert [error["pointer"] for error in answer.json["errors"]] == ["/to"]
+        response = send(machine, {"to": to, "message": "Hello"})
+        assert response.problem == (422, "validation")
+        assert [error["pointer"] for error in response.json["errors"]] == ["/to"]
         assert outbox == []
 
     @pytest.mark.parametrize(
@@ -168,14 +168,14 @@ class TestSending:
     def test_an_invalid_or_long_message_is_refused(
         self, machine: Person, outbox: list[tuple[str, str]], message: object
     ) -> None:
-        answer = send(machine, {"to": "+12025550100", "message": message})
-        assert answer.problem == (422, "validation")
-        assert [error["pointer"] for error in answer.json["errors"]] == ["/message"]
+        response = send(machine, {"to": "+12025550100", "message": message})
+        assert response.problem == (422, "validation")
+        assert [error["pointer"] for error in response.json["errors"]] == ["/message"]
         assert outbox == []
 
     @pytest.mark.parametrize("message", ["x" * 612, "€" * 304, "ж" * 268, "😀" * 132])
     def test_four_parts_are_sent(self, machine: Person, message: str) -> None:
-        assert send(machine, text(message=message)).status == 202
+        assert send(machine, new_message(message=message)).status == 202
 
     @pytest.mark.parametrize(
         "to", ["+19002345678", "+18002345678", "+449061234567", "+448701234567", "+448001111111", "+445512345678"]
@@ -183,26 +183,26 @@ class TestSending:
     def test_a_number_that_costs_its_callers_or_receives_nothing_is_refused(
         self, machine: Person, outbox: list[tuple[str, str]], to: str
     ) -> None:
-        answer = send(machine, text(to))
-        assert answer.problem == (422, "validation")
-        ((pointer, detail),) = [(error["pointer"], error["detail"]) for error in answer.json["errors"]]
+        response = send(machine, new_message(to))
+        assert response.problem == (422, "validation")
+        ((pointer, detail),) = [(error["pointer"], error["detail"]) for error in response.json["errors"]]
         assert pointer == "/to"
         assert "premium rate" in detail
         assert outbox == []
 
     def test_other_members_are_refused(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
         for member in ("sender_id", "type", "max_price", "topic"):
-            assert send(machine, text() | {member: "x"}).problem == (422, "validation")
+            assert send(machine, new_message() | {member: "x"}).problem == (422, "validation")
         assert outbox == []
 
-    def test_no_country_means_nowhere(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_no_country_means_no_messages(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("chalicelib.sms.service.settings", structs.replace(settings, sms_countries=""))
         for to in ("+12025550100", "+15555550100"):
-            assert send(machine, text(to)).problem == (422, "validation")
+            assert send(machine, new_message(to)).problem == (422, "validation")
 
     def test_a_key_is_required(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
-        assert machine("POST", "/sms", text()).problem == (400, "idempotency-key-required")
-        assert machine("POST", "/sms", text(), Idempotency_Key="a b").problem == (400, "malformed")
+        assert machine("POST", "/sms", new_message()).problem == (400, "idempotency-key-required")
+        assert machine("POST", "/sms", new_message(), Idempotency_Key="a b").problem == (400, "malformed")
         assert outbox == []
 
 
@@ -227,7 +227,7 @@ class TestWho:
     def test_nobody_but_a_machine_of_the_stage_with_the_scope_is_admitted(
         self, made: Callable[[], str], outbox: list[tuple[str, str]]
     ) -> None:
-        assert send(Person(made()), text()).problem == (401, "unauthorized")
+        assert send(Person(made()), new_message()).problem == (401, "unauthorized")
         assert outbox == []
 
     def test_a_machine_sees_no_tasks(self, machine: Person) -> None:
@@ -236,81 +236,81 @@ class TestWho:
 
 
 class TestLimits:
-    def test_a_client_may_send_five_texts_in_a_minute(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert [send(machine, text()).status for _ in range(5)] == [202] * 5
-        answer = send(machine, text(), "k")
-        assert answer.problem == (429, "too-many-requests")
-        assert answer.headers["Retry-After"] == "50"  # ten seconds of the minute are over
+    def test_a_client_may_send_five_messages_in_a_minute(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert [send(machine, new_message()).status for _ in range(5)] == [202] * 5
+        response = send(machine, new_message(), "k")
+        assert response.problem == (429, "too-many-requests")
+        assert response.headers["Retry-After"] == "50"  # ten seconds of the minute are over
         monkeypatch.setattr(time, "time", lambda: NOON + 60)
-        assert send(machine, text(), "k2").status == 202
+        assert send(machine, new_message(), "k2").status == 202
 
-    def test_a_number_gets_three_texts_in_an_hour_from_whomever(self, machine: Person) -> None:
-        to = text()["to"]
+    def test_a_number_gets_three_messages_in_an_hour_from_all_clients(self, machine: Person) -> None:
+        to = new_message()["to"]
         other = Person(token(machine_claims("another"), "for-access"))
-        assert [send(who, text(to)).status for who in (machine, other, machine)] == [202] * 3
-        answer = send(other, text(to))
-        assert answer.problem == (429, "too-many-requests")
-        assert answer.headers["Retry-After"] == "3590"
-        assert send(other, text()).status == 202
+        assert [send(who, new_message(to)).status for who in (machine, other, machine)] == [202] * 3
+        response = send(other, new_message(to))
+        assert response.problem == (429, "too-many-requests")
+        assert response.headers["Retry-After"] == "3590"
+        assert send(other, new_message()).status == 202
 
     def test_the_parts_of_a_day_are_limited(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("chalicelib.sms.service.settings", structs.replace(settings, sms_parts_per_day=3))
         two = "x" * 161
-        assert send(machine, text(message="x" * 460)).problem == (429, "too-many-requests")
-        assert send(machine, text(message=two)).status == 202
-        assert send(machine, text(message=two)).problem == (429, "too-many-requests")
-        answer = send(machine, text())
-        assert answer.status == 202
-        assert send(machine, text()).headers["Retry-After"] == str(43200 - 10)
+        assert send(machine, new_message(message="x" * 460)).problem == (429, "too-many-requests")
+        assert send(machine, new_message(message=two)).status == 202
+        assert send(machine, new_message(message=two)).problem == (429, "too-many-requests")
+        response = send(machine, new_message())
+        assert response.status == 202
+        assert send(machine, new_message()).headers["Retry-After"] == str(43200 - 10)
 
-    def test_what_is_refused_counts_against_nothing_and_keeps_its_key(
+    def test_a_refused_request_counts_nothing_and_frees_its_key(
         self, machine: Person, outbox: list[tuple[str, str]]
     ) -> None:
-        to = text()["to"]
+        to = new_message()["to"]
         for _ in range(6):
-            assert send(machine, text(to, message="")).status == 422
-        three = [text(to) for _ in range(3)]
+            assert send(machine, new_message(to, message="")).status == 422
+        three = [new_message(to) for _ in range(3)]
         assert [send(machine, body).status for body in three] == [202] * 3
-        assert [send(machine, text(to), "k").status for _ in range(6)] == [429] * 6
-        two = [text(), text()]
+        assert [send(machine, new_message(to), "k").status for _ in range(6)] == [429] * 6
+        two = [new_message(), new_message()]
         assert [send(machine, two[0], "k").status, send(machine, two[1]).status] == [202, 202]
         outbox += [(body["to"], body["message"]) for body in three + two]
 
     @pytest.mark.parametrize("stricter", [
         {"sms_countries": "GB"}, {"sms_max_parts": 0}, {"sms_per_client_and_minute": 0}, {"sms_per_number_and_hour": 0}, {"sms_parts_per_day": 0},
     ])  # fmt: skip
-    def test_what_was_sent_is_told_again_though_the_stage_has_become_stricter(
+    def test_a_replay_succeeds_after_the_stage_became_stricter(
         self, machine: Person, monkeypatch: pytest.MonkeyPatch, stricter: dict[str, Any]
     ) -> None:
-        body = text()
+        body = new_message()
         first = send(machine, body, "k")
         monkeypatch.setattr("chalicelib.sms.service.settings", structs.replace(settings, **stricter))
         again = send(machine, body, "k")
         assert (again.status, again.body, again.headers["Idempotency-Replayed"]) == (202, first.body, "true")
-        assert send(machine, text(), "another").status in {422, 429}
+        assert send(machine, new_message(), "another").status in {422, 429}
         monkeypatch.setattr(time, "time", lambda: NOON + 10 + 86401)
         assert send(machine, body, "k").status in {422, 429}
 
-    def test_the_same_call_again_counts_once(self, machine: Person) -> None:
-        body = text()
+    def test_a_replayed_request_counts_once(self, machine: Person) -> None:
+        body = new_message()
         assert [send(machine, body, "k").status for _ in range(6)] == [202] * 6
-        assert [send(machine, text()).status for _ in range(5)] == [202] * 4 + [429]
+        assert [send(machine, new_message()).status for _ in range(5)] == [202] * 4 + [429]
 
 
 class TestSameKey:
     def test_another_body_is_refused(self, machine: Person) -> None:
-        send(machine, text("+12025550100"), "k")
-        assert send(machine, text("+12025550101"), "k").problem == (422, "idempotency-key-reused")
+        send(machine, new_message("+12025550100"), "k")
+        assert send(machine, new_message("+12025550101"), "k").problem == (422, "idempotency-key-reused")
 
-    def test_keys_of_one_machine_mean_nothing_to_another(self, machine: Person) -> None:
+    def test_idempotency_keys_of_two_machines_are_independent(self, machine: Person) -> None:
         other = Person(token(machine_claims("another"), "for-access"))
-        first, second = send(machine, text("+12025550123"), "same"), send(other, text("+12025550124"), "same")
+        first, second = send(machine, new_message("+12025550123"), "same"), send(other, new_message("+12025550124"), "same")
         assert first.json["message_id"] != second.json["message_id"]
 
     def test_a_second_call_is_a_conflict_while_the_first_may_run_and_unknown_after(
         self, machine: Person, outbox: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        body = text()
+        body = new_message()
 
         def dies(_request: object) -> None:
             raise SystemExit  # as a function does that is stopped
@@ -319,19 +319,19 @@ class TestSameKey:
             send(machine, body, "k")
         assert send(machine, body, "k").problem == (409, "conflict")
         monkeypatch.setattr(time, "time", lambda: NOON + 21)
-        answer = send(machine, body, "k")
-        assert (answer.status, answer.json, answer.headers["Idempotency-Replayed"]) == (202, UNKNOWN, "true")
+        response = send(machine, body, "k")
+        assert (response.status, response.json, response.headers["Idempotency-Replayed"]) == (202, UNKNOWN, "true")
         assert outbox == []
 
 
 LOST = {
-    "the answer is lost": ReadTimeoutError(endpoint_url="x"),
+    "the response is lost": ReadTimeoutError(endpoint_url="x"),
     "the connection is closed": ConnectionClosedError(endpoint_url="x"),
 }
 GARBLED = {
     "a page": respond_with(200, b"<html>hello</html>"),
     "nothing": respond_with(200, b""),
-    "half an answer": respond_with(200, b"<PublishResponse><PublishResult><Mess"),
+    "half of a response": respond_with(200, b"<PublishResponse><PublishResult><Mess"),
     "a blank id": respond_with(
         200, b"<PublishResponse><PublishResult><MessageId> </MessageId></PublishResult></PublishResponse>"
     ),
@@ -343,41 +343,41 @@ GARBLED = {
 }
 
 
-class TestWhatSnsSays:
-    def test_a_fault_of_ours_that_sends_nothing_is_not_said_to_be_unknown(
+class TestErrorsOfSns:
+    def test_an_internal_error_before_sending_is_not_unknown(
         self, machine: Person, monkeypatch: pytest.MonkeyPatch, outbox: list[tuple[str, str]]
     ) -> None:
-        body = text()
+        body = new_message()
         with monkeypatch.context() as broken:
             broken.setattr(
                 "chalicelib.sms.service.settings", structs.replace(settings, sms_max_price=1)
-            )  # which boto3 takes for no text
+            )  # which boto3 refuses as text
             assert send(machine, body, "k").problem == (500, "internal")
         assert send(machine, body, "k").json["status"] == "sent"
         outbox.append((body["to"], body["message"]))
 
     @pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
-    def test_a_text_whose_answer_was_lost_is_unknown_and_never_sent_again(
+    def test_a_message_whose_response_was_lost_is_unknown_and_never_sent_again(
         self, machine: Person, outbox: list[tuple[str, str]], fault: Exception
     ) -> None:
-        body = text()
+        body = new_message()
         with network(lost_after(error=fault), client=sms.client) as attempts:
-            answer = send(machine, body, "k")
+            response = send(machine, body, "k")
             again = send(machine, body, "k")
         assert attempts == ["Publish"]
-        assert (answer.status, answer.json) == (again.status, again.json) == (202, UNKNOWN)
+        assert (response.status, response.json) == (again.status, again.json) == (202, UNKNOWN)
         outbox.append((body["to"], body["message"]))
 
     @pytest.mark.parametrize("fault", GARBLED.values(), ids=GARBLED.keys())
-    def test_a_text_whose_answer_is_garbled_is_unknown_and_never_sent_again(
+    def test_a_message_whose_response_is_garbled_is_unknown_and_never_sent_again(
         self, machine: Person, outbox: list[tuple[str, str]], fault: Any
     ) -> None:
-        body = text()
+        body = new_message()
         with network(fault, client=sms.client) as attempts:
-            answer = send(machine, body, "k")
+            response = send(machine, body, "k")
             again = send(machine, body, "k")
         assert attempts == ["Publish"]
-        assert (answer.status, answer.json) == (again.status, again.json) == (202, UNKNOWN)
+        assert (response.status, response.json) == (again.status, again.json) == (202, UNKNOWN)
         assert outbox == []
 
     @pytest.mark.parametrize(("status", "code", "problem"), [
@@ -385,18 +385,18 @@ class TestWhatSnsSays:
         (403, "AuthorizationError", UNAVAILABLE), (429, "Throttled", UNAVAILABLE), (400, "Throttling", UNAVAILABLE),
         (403, "InvalidClientTokenId", UNAVAILABLE), (404, "NotFound", UNAVAILABLE),
     ])  # fmt: skip
-    def test_a_refusal_gives_key_and_limits_back(
+    def test_a_refusal_releases_key_and_limits(
         self, machine: Person, outbox: list[tuple[str, str]], status: int, code: str, problem: tuple[int, str]
     ) -> None:
-        body = text()
+        body = new_message()
         refusal = f"<ErrorResponse><Error><Code>{code}</Code><Message>{body['to']} is bad</Message></Error></ErrorResponse>"
         with network(*[respond_with(status, refusal.encode())] * 6, client=sms.client) as attempts:
             for _ in range(6):  # one more than a client may send in a minute
-                answer = send(machine, body, "k")
-                assert answer.problem == problem
-                assert body["to"].encode() not in answer.body
+                response = send(machine, body, "k")
+                assert response.problem == problem
+                assert body["to"].encode() not in response.body
                 if problem[0] == 422:  # SNS may mean a setting of the stage, and has no code that tells
-                    (error,) = answer.json["errors"]
+                    (error,) = response.json["errors"]
                     assert "sender" in error["detail"]
         assert len(attempts) == 6
         assert send(machine, body, "k").json["status"] == "sent"
@@ -406,10 +406,10 @@ class TestWhatSnsSays:
         EndpointConnectionError(endpoint_url="x"), ConnectTimeoutError(endpoint_url="x"), NoCredentialsError(),
         CredentialRetrievalError(provider="x", error_msg="x"),
     ])  # fmt: skip
-    def test_a_text_that_was_never_sent_gives_key_and_limits_back(
+    def test_a_message_that_was_not_sent_releases_key_and_limits(
         self, machine: Person, outbox: list[tuple[str, str]], error: Exception
     ) -> None:
-        body = text()
+        body = new_message()
 
         def unreachable(_request: object) -> None:
             raise error
@@ -420,95 +420,95 @@ class TestWhatSnsSays:
         assert send(machine, body, "k").json["status"] == "sent"
         outbox.append((body["to"], body["message"]))
 
-    def test_a_peer_that_hangs_is_unknown_in_time(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
+    def test_a_hanging_service_gives_unknown_before_the_deadline(
+        self, machine: Person, outbox: list[tuple[str, str]]
+    ) -> None:
         def hangs_until_the_deadline(_request: object) -> None:
             signal.raise_signal(signal.SIGALRM)
 
         with network(hangs_until_the_deadline, client=sms.client):
-            answer = send(machine, text(), "k")
-        assert (answer.status, answer.json) == (202, UNKNOWN)
+            response = send(machine, new_message(), "k")
+        assert (response.status, response.json) == (202, UNKNOWN)
         assert outbox == []
 
 
 class TestTheLog:
-    def test_the_log_tells_what_became_of_a_text(self, machine: Person, capsys: pytest.CaptureFixture[str]) -> None:
-        send(machine, text())
+    def test_the_log_line_has_the_outcome_of_a_message(self, machine: Person, capsys: pytest.CaptureFixture[str]) -> None:
+        send(machine, new_message())
         with network(respond_with(500, b""), client=sms.client):
-            send(machine, text())
+            send(machine, new_message())
         machine("GET", "/health")
-        told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-        assert [line.get("outcome") for line in told] == ["sent", "unknown", None]
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [line.get("outcome") for line in lines] == ["sent", "unknown", None]
 
 
-class TestWhatDynamoDbSays:
+class TestErrorsOfDynamoDb:
     @pytest.mark.parametrize("fault", [refused("ThrottlingException"), refused("InternalServerError", 500), lost_before])
     def test_without_a_reservation_nothing_is_sent(self, machine: Person, outbox: list[tuple[str, str]], fault: Any) -> None:
         with network(*[fault] * 3):
-            assert send(machine, text(), "k").problem == UNAVAILABLE
+            assert send(machine, new_message(), "k").problem == UNAVAILABLE
         assert outbox == []
 
-    def test_a_reservation_whose_answer_was_lost_is_found_again(
+    def test_a_reservation_whose_response_was_lost_is_recognised(
         self, machine: Person, outbox: list[tuple[str, str]]
     ) -> None:
-        body = text()
+        body = new_message()
         with network(lost_after()):
             assert send(machine, body, "k").json["status"] == "sent"
-        assert [send(machine, text()).status for _ in range(5)] == [202] * 4 + [429]
+        assert [send(machine, new_message()).status for _ in range(5)] == [202] * 4 + [429]
         outbox += sent()[-5:]
         assert outbox[0] == (body["to"], body["message"])
 
-    def test_an_outcome_that_cannot_be_recorded_is_unknown_today_as_tomorrow(
+    def test_an_outcome_that_cannot_be_stored_is_unknown_in_each_response(
         self, machine: Person, outbox: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        body = text()
+        body = new_message()
         with network(lambda _: None, *[lost_before] * 3) as attempts:
-            answer = send(machine, body, "k")
+            response = send(machine, body, "k")
         assert attempts == ["TransactWriteItems"] * 4
-        assert (answer.status, answer.json) == (202, UNKNOWN)
+        assert (response.status, response.json) == (202, UNKNOWN)
         monkeypatch.setattr(time, "time", lambda: NOON + 21)
         assert send(machine, body, "k").json == UNKNOWN
         outbox.append((body["to"], body["message"]))
 
     @pytest.mark.parametrize("before", [0, 1])
-    def test_a_write_that_is_delivered_twice_sends_and_counts_once(
+    def test_a_reservation_delivered_twice_sends_and_counts_once(
         self, machine: Person, outbox: list[tuple[str, str]], before: int
     ) -> None:
-        body = text()
+        body = new_message()
         with network(*[lambda _: None] * before, delivered_twice) as attempts:
-            answer = send(machine, body, "k")
-        assert (answer.json["status"], attempts) == ("sent", ["TransactWriteItems"] * 2)
-        assert send(machine, body, "k").body == answer.body
+            response = send(machine, body, "k")
+        assert (response.json["status"], attempts) == ("sent", ["TransactWriteItems"] * 2)
+        assert send(machine, body, "k").body == response.body
         assert counted() == [1, 1, 1]
         outbox.append((body["to"], body["message"]))
 
-    def test_what_is_given_back_twice_is_given_back_once(self, machine: Person) -> None:
-        to = text()["to"]
-        assert send(machine, text(to)).status == 202
+    def test_a_release_delivered_twice_is_applied_once(self, machine: Person) -> None:
+        to = new_message()["to"]
+        assert send(machine, new_message(to)).status == 202
         with network(respond_with(400, REFUSAL), client=sms.client), network(lambda _: None, delivered_twice):
-            assert send(machine, text(to), "k").problem == (422, "validation")
+            assert send(machine, new_message(to), "k").problem == (422, "validation")
         assert counted() == [1, 1, 1]
 
-    def test_a_message_that_is_out_is_unknown_where_its_id_finds_no_room(
-        self, machine: Person, outbox: list[tuple[str, str]]
-    ) -> None:
-        body = text()
+    def test_a_sent_message_whose_id_is_not_stored_is_unknown(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
+        body = new_message()
         full = refused("TransactionCanceledException", CancellationReasons='[{"Code": "ItemCollectionSizeLimitExceeded"}]')
         with network(lambda _: None, full):
-            answer = send(machine, body, "k")
-        assert (answer.status, answer.json) == (202, UNKNOWN)
+            response = send(machine, body, "k")
+        assert (response.status, response.json) == (202, UNKNOWN)
         outbox.append((body["to"], body["message"]))
 
-    def test_a_record_that_is_gone_is_no_reason_to_fail(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
-        body = text()
+    def test_a_record_that_is_gone_can_be_canceled(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
+        body = new_message()
         gone = refused("TransactionCanceledException", CancellationReasons='[{"Code": "ConditionalCheckFailed"}]')
         with network(lambda _: None, gone):
             assert send(machine, body, "k").json == UNKNOWN
         outbox.append((body["to"], body["message"]))
 
-    def test_a_record_that_another_call_looks_at_is_written_in_the_end(
+    def test_a_record_that_conflicts_with_another_request_is_written_by_a_retry(
         self, machine: Person, outbox: list[tuple[str, str]]
     ) -> None:
-        body = text()
+        body = new_message()
         conflict = refused("TransactionCanceledException", CancellationReasons='[{"Code": "TransactionConflict"}]')
         with network(lambda _: None, *[conflict] * 4) as attempts:
             assert send(machine, body, "k").json["status"] == "sent"
@@ -516,40 +516,38 @@ class TestWhatDynamoDbSays:
         assert send(machine, body, "k").json["status"] == "sent"
         outbox.append((body["to"], body["message"]))
 
-    def test_a_limit_is_not_blamed_while_the_record_cannot_be_seen(self, machine: Person) -> None:
-        body = text()
+    def test_a_limit_is_not_reported_while_the_record_conflicts(self, machine: Person) -> None:
+        body = new_message()
         first = send(machine, body, "k")
         codes = '[{"Code": "TransactionConflict"}, {"Code": "ConditionalCheckFailed"}, {"Code": "None"}, {"Code": "None"}]'
         with network(refused("TransactionCanceledException", CancellationReasons=codes)):
             assert send(machine, body, "k").body == first.body
 
     @pytest.mark.parametrize("reason", ["ThrottlingError", "ProvisionedThroughputExceeded"])
-    def test_a_limit_is_not_blamed_while_the_record_is_throttled(self, machine: Person, reason: str) -> None:
-        body = text()
+    def test_a_limit_is_not_reported_while_the_record_is_throttled(self, machine: Person, reason: str) -> None:
+        body = new_message()
         first = send(machine, body, "k")
         codes = json.dumps([{"Code": code} for code in (reason, "ConditionalCheckFailed", "None", "None")])
         with network(refused("TransactionCanceledException", CancellationReasons=codes)):
             assert send(machine, body, "k").body == first.body
 
-    def test_key_and_limits_are_given_back_at_once_so_that_no_half_can_be_lost(
-        self, machine: Person, outbox: list[tuple[str, str]]
-    ) -> None:
+    def test_key_and_limits_are_released_in_one_transaction(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
         with network(respond_with(400, REFUSAL), client=sms.client), network() as attempts:
-            assert send(machine, text(), "k").problem == (422, "validation")
+            assert send(machine, new_message(), "k").problem == (422, "validation")
         assert attempts == ["TransactWriteItems"] * 2
         assert outbox == []
 
-    def test_a_refusal_stays_one_though_it_cannot_be_given_back(
+    def test_a_refusal_is_reported_even_if_it_cannot_be_released(
         self, machine: Person, outbox: list[tuple[str, str]]
     ) -> None:
         with network(respond_with(400, REFUSAL), client=sms.client), network(lambda _: None, *[lost_before] * 3):
-            assert send(machine, text(), "k").problem == (422, "validation")
+            assert send(machine, new_message(), "k").problem == (422, "validation")
         assert outbox == []
 
     @pytest.mark.parametrize(("reasons", "problem"), [
         ("TransactionConflict None None None", (409, "conflict")), ("None None TransactionConflict None", UNAVAILABLE),
     ])  # fmt: skip
-    def test_a_transaction_that_keeps_meeting_others_is_a_conflict_of_its_key_or_an_outage(
+    def test_a_transaction_that_always_conflicts_is_409_for_a_key_or_503(
         self,
         machine: Person,
         outbox: list[tuple[str, str]],
@@ -560,13 +558,13 @@ class TestWhatDynamoDbSays:
         deadline = Deadline(monkeypatch)
         codes = json.dumps([{"Code": code} for code in reasons.split()])
         with network(*[refused("TransactionCanceledException", CancellationReasons=codes)] * 1000):
-            assert send(machine, text(), "k").problem == problem
+            assert send(machine, new_message(), "k").problem == problem
         assert 4 <= deadline.left < 5  # SNS would have had its time
         assert outbox == []
 
 
-def test_neither_number_nor_message_is_kept(machine: Person) -> None:
-    body = text(message="private words")
+def test_neither_number_nor_message_is_stored(machine: Person) -> None:
+    body = new_message(message="private words")
     send(machine, body)
     kept = json.dumps(cast("Any", table.client).scan(TableName=TABLE)["Items"])
     assert body["to"] not in kept
@@ -599,5 +597,5 @@ def test_the_kind_of_a_number_decides_in_every_country(region: str) -> None:
     ("a" * 152 + "€" + "a" * 152, 3), ("a" * 151 + "€" + "a" * 153, 2), ("ç" * 70, 1), ("ç" * 71, 2), ("ж" * 134, 2), ("ж" * 135, 3),
     ("😀" * 35, 1), ("😀" * 36, 2), ("ж" + "😀" * 66, 2), ("😀" * 67, 3), ("Çé\nà", 1), ("`", 1), ("a" * 159 + "`", 3),
 ])  # fmt: skip
-def test_parts_are_counted_as_they_are_paid(message: str, expected: int) -> None:
+def test_parts_are_counted_as_they_are_billed(message: str, expected: int) -> None:
     assert count_parts(message) == expected

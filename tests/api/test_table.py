@@ -67,7 +67,7 @@ OUTAGES: dict[str, Fault] = {
     "not valid": refused("ValidationException"),
     "a page with status 200": respond_with(200, b"<html>welcome</html>"),
     "nothing with status 200": respond_with(200, b""),
-    "half an answer": respond_with(200, b'{"Item": {"PK"'),
+    "half of a response": respond_with(200, b'{"Item": {"PK"'),
     "another's JSON": respond_with(200, b'{"hello": "world"}'),
     "a list": respond_with(200, b"[]"),
     "bytes that are no text": respond_with(200, b"\xff\xfe\x00"),
@@ -103,10 +103,10 @@ def test_an_outage_is_unavailable_and_changes_nothing(alice: Person, operation: 
     path = path_of(alice.creates())
     before = rows_of(alice)
     with network(*[OUTAGES[outage]] * 3) as attempts:
-        answer = OPERATIONS[operation](alice, path)
-    assert answer.problem == UNAVAILABLE
-    assert answer.headers["Retry-After"] == "1"
-    assert b"secret" not in answer.body
+        response = OPERATIONS[operation](alice, path)
+    assert response.problem == UNAVAILABLE
+    assert response.headers["Retry-After"] == "1"
+    assert b"secret" not in response.body
     assert len(attempts) <= 3
     assert rows_of(alice) == before
 
@@ -125,28 +125,26 @@ def test_a_call_has_three_attempts(alice: Person, operation: str, outage: str) -
     assert len(attempts) == 3
 
 
-class TestLostAnswers:
+class TestLostResponses:
     @pytest.mark.parametrize("operation", WRITES)
     @pytest.mark.parametrize("losses", [1, 2])
-    def test_a_write_whose_answer_was_lost_is_made_once_and_reported(
-        self, alice: Person, operation: str, losses: int
-    ) -> None:
+    def test_a_write_whose_response_was_lost_is_applied_once(self, alice: Person, operation: str, losses: int) -> None:
         task = alice.creates()
         with network(*[lost_after()] * losses):
-            answer = OPERATIONS[operation](alice, path_of(task))
+            response = OPERATIONS[operation](alice, path_of(task))
         tasks = [task for page in alice.pages("/tasks") for task in page]
         if operation.startswith("create"):
-            assert answer.status == 201
-            assert "Idempotency-Replayed" not in answer.headers
-            assert tasks == [answer.json, task]
+            assert response.status == 201
+            assert "Idempotency-Replayed" not in response.headers
+            assert tasks == [response.json, task]
         elif operation.startswith("change"):
-            assert (answer.status, answer.json["version"], answer.json["title"]) == (200, 2, "new")
-            assert tasks == [answer.json]
+            assert (response.status, response.json["version"], response.json["title"]) == (200, 2, "new")
+            assert tasks == [response.json]
         else:
-            assert answer.status == 204
+            assert response.status == 204
             assert tasks == []
 
-    def test_a_create_that_nobody_heard_of_is_found_again_by_its_key(self, alice: Person) -> None:
+    def test_a_create_whose_response_was_lost_is_replayed_by_its_key(self, alice: Person) -> None:
         with network(*[lost_after()] * 3):
             assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").problem == UNAVAILABLE
         again = alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k")
@@ -155,18 +153,18 @@ class TestLostAnswers:
 
     @pytest.mark.parametrize("tag", [{}, {"If_Match": "*"}, {"If_Match": '"1"'}, {"If_Match": '"1", "3"'}])
     @pytest.mark.parametrize("change", [{"title": "mine"}, {"status": "done"}, {"due_at": "2030-01-01T00:00:00Z"}])
-    def test_a_change_is_never_made_on_top_of_anothers(
+    def test_a_change_never_overwrites_a_concurrent_change(
         self, alice: Person, tag: dict[str, str], change: dict[str, str]
     ) -> None:
         task = alice.creates(due_at="2029-01-01T00:00:00Z", status="pending")
         theirs = {"title": "theirs", "status": "in_progress", "due_at": "2031-01-01T00:00:00Z"}
         with network(lost_after(lambda: alice("PATCH", path_of(task), theirs))):
-            answer = alice("PATCH", path_of(task), change, **tag)
-        assert answer.problem == UNAVAILABLE
+            response = alice("PATCH", path_of(task), change, **tag)
+        assert response.problem == UNAVAILABLE
         now = alice("GET", path_of(task)).json
         assert now.items() >= theirs.items()
 
-    def test_a_change_is_never_made_on_top_of_one_that_began_earlier_and_had_to_begin_anew(
+    def test_a_change_never_overwrites_an_earlier_one_that_was_retried(
         self, alice: Person, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         now = NOON
@@ -182,7 +180,7 @@ class TestLostAnswers:
             assert alice("PATCH", path_of(task), {"title": "mine"}).problem == UNAVAILABLE
         assert alice("GET", path_of(task)).json["title"] == "theirs"
 
-    def test_a_change_is_never_made_on_top_of_one_of_the_same_millisecond(
+    def test_a_change_never_overwrites_one_of_the_same_millisecond(
         self, alice: Person, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         now = NOON
@@ -193,18 +191,18 @@ class TestLostAnswers:
         assert alice("GET", path_of(task)).json["title"] == "theirs"
 
     @pytest.mark.parametrize("tag", [{}, {"If_Match": '"1"'}])
-    def test_a_412_is_never_given_for_ones_own_write(self, alice: Person, tag: dict[str, str]) -> None:
+    def test_an_own_earlier_write_never_gives_412(self, alice: Person, tag: dict[str, str]) -> None:
         task = alice.creates()
         with network(lost_before, lost_after(), lost_before):
             assert alice("PATCH", path_of(task), {"title": "x"}, **tag).problem == UNAVAILABLE
         with network(lost_after()):
             assert alice("PATCH", path_of(task), {"title": "y"}, If_Match='"2"').status == 200
 
-    def test_a_lost_request_is_no_reason_to_refuse(self, alice: Person) -> None:
+    def test_a_lost_request_does_not_cause_an_error(self, alice: Person) -> None:
         task = alice.creates(due_at="2030-01-01T00:00:00Z")
         with network(lost_before):
-            answer = alice("PATCH", path_of(task), {"status": "done"})
-        assert (answer.status, answer.json["version"]) == (200, 2)
+            response = alice("PATCH", path_of(task), {"status": "done"})
+        assert (response.status, response.json["version"]) == (200, 2)
         with network(lost_before):
             assert alice("PATCH", path_of(task), {"status": "pending"}, If_Match='"1", "2"').status == 200
 
@@ -217,7 +215,7 @@ class TestLostAnswers:
             assert alice("DELETE", path, If_Match='"1"').problem == (412, "precondition-failed")
         assert alice("PATCH", path, {"title": "y"}, If_Match='"1"').problem == (412, "precondition-failed")
 
-    def test_a_delete_that_finds_nothing_after_a_retry_has_done_it(self, alice: Person) -> None:
+    def test_a_delete_that_finds_nothing_after_a_retry_succeeds(self, alice: Person) -> None:
         path = path_of(alice.creates())
         with network(lost_after()):
             assert alice("DELETE", path).status == 204
@@ -225,7 +223,7 @@ class TestLostAnswers:
             assert alice("DELETE", path).status == 204
         assert alice("DELETE", path).problem == (404, "not-found")
 
-    def test_a_change_that_was_made_and_deleted_meanwhile_is_not_said_to_have_found_nothing(self, alice: Person) -> None:
+    def test_a_change_whose_task_was_deleted_meanwhile_is_not_404(self, alice: Person) -> None:
         path = path_of(alice.creates())
         with network(lost_after(lambda: alice("DELETE", path))):
             assert alice("PATCH", path, {"title": "x"}).problem == UNAVAILABLE
@@ -234,23 +232,21 @@ class TestLostAnswers:
 
 class TestWritesDeliveredTwice:
     @pytest.mark.parametrize("operation", [name for name in WRITES if not name.startswith("remove")])
-    def test_a_write_that_is_delivered_twice_is_made_once_and_reported(self, alice: Person, operation: str) -> None:
+    def test_a_write_delivered_twice_is_applied_once(self, alice: Person, operation: str) -> None:
         task = alice.creates()
         with network(delivered_twice) as attempts:
-            answer = OPERATIONS[operation](alice, path_of(task))
+            response = OPERATIONS[operation](alice, path_of(task))
         assert len(attempts) == 1
         tasks = [task for page in alice.pages("/tasks") for task in page]
         if operation.startswith("create"):
-            assert answer.status == 201
-            assert "Idempotency-Replayed" not in answer.headers
-            assert tasks == [answer.json, task]
+            assert response.status == 201
+            assert "Idempotency-Replayed" not in response.headers
+            assert tasks == [response.json, task]
         else:
-            assert (answer.status, answer.json["version"], answer.json["title"]) == (200, 2, "new")
-            assert tasks == [answer.json]
+            assert (response.status, response.json["version"], response.json["title"]) == (200, 2, "new")
+            assert tasks == [response.json]
 
-    def test_a_create_without_a_key_that_is_delivered_again_after_a_change_is_made_once_and_reported(
-        self, alice: Person
-    ) -> None:
+    def test_a_create_without_a_key_delivered_again_after_a_change_is_applied_once(self, alice: Person) -> None:
         def change() -> None:
             (task,) = alice("GET", "/tasks").json["tasks"]
             assert alice("PATCH", path_of(task), {"title": "changed"}).status == 200
@@ -259,24 +255,24 @@ class TestWritesDeliveredTwice:
             assert alice("POST", "/tasks", {"title": "T"}).status == 201
         assert alice.titles() == ["changed"]
 
-    def test_the_second_of_two_writes_of_a_change_is_reported_too(self, alice: Person) -> None:
+    def test_the_second_of_two_writes_of_a_change_is_recognised(self, alice: Person) -> None:
         path = path_of(alice.creates(due_at="2030-01-01T00:00:00Z"))
         with network(lambda _: None, delivered_twice) as attempts:
-            answer = alice("PATCH", path, {"status": "done"})
+            response = alice("PATCH", path, {"status": "done"})
         assert attempts == ["UpdateItem"] * 2
-        assert (answer.status, answer.json["version"]) == (200, 2)
+        assert (response.status, response.json["version"]) == (200, 2)
 
     @pytest.mark.parametrize("tag", [{}, {"If_Match": "*"}, {"If_Match": '"1"'}, {"If_Match": '"1", "3"'}])
     @pytest.mark.parametrize("change", [{"title": "mine"}, {"status": "done"}, {"due_at": "2030-01-01T00:00:00Z"}])
-    def test_a_change_that_is_delivered_again_after_anothers_is_neither_made_twice_nor_a_412(
+    def test_a_change_delivered_again_after_another_change_is_neither_applied_twice_nor_412(
         self, alice: Person, tag: dict[str, str], change: dict[str, str]
     ) -> None:
         path = path_of(alice.creates())
         theirs = {"title": "theirs", "status": "in_progress", "due_at": "2031-01-01T00:00:00Z"}
         with network(lambda request: delivered_twice(request, lambda: alice("PATCH", path, theirs))) as attempts:
-            answer = alice("PATCH", path, change, **tag)
+            response = alice("PATCH", path, change, **tag)
         assert len(attempts) == 1
-        assert answer.problem == UNAVAILABLE
+        assert response.problem == UNAVAILABLE
         assert alice("GET", path).json.items() >= (theirs | {"version": 3}).items()
 
     @pytest.mark.parametrize("tag", [{}, {"If_Match": '"1"'}])
@@ -288,40 +284,40 @@ class TestWritesDeliveredTwice:
             assert alice("DELETE", path, **tag).problem == (404, "not-found")  # an item that is gone names no writer
         assert alice.titles() == []
 
-    def test_a_transaction_whose_first_delivery_is_still_running_is_tried_again(self, alice: Person) -> None:
+    def test_a_transaction_in_progress_is_retried(self, alice: Person) -> None:
         with network(refused("TransactionInProgressException")) as attempts:
             assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").status == 201
         assert attempts == ["TransactWriteItems"] * 2
 
 
 @pytest.mark.parametrize("operation", ["create", "create once", "change"])
-def test_a_partition_that_is_full_is_a_conflict_that_says_so(alice: Person, operation: str) -> None:
+def test_a_full_partition_is_a_conflict_with_the_reason(alice: Person, operation: str) -> None:
     path = path_of(alice.creates())
     full = refused("ItemCollectionSizeLimitExceededException")
     if operation == "create once":
         reasons = '[{"Code": "None"}, {"Code": "ItemCollectionSizeLimitExceeded"}]'
         full = refused("TransactionCanceledException", CancellationReasons=reasons)
     with network(full) as attempts:
-        answer = OPERATIONS[operation](alice, path)
-    assert answer.problem == (409, "conflict")
-    assert "10 GB" in answer.json["detail"]
-    assert "Retry-After" not in answer.headers
+        response = OPERATIONS[operation](alice, path)
+    assert response.problem == (409, "conflict")
+    assert "10 GB" in response.json["detail"]
+    assert "Retry-After" not in response.headers
     assert len(attempts) == 1
     assert alice.titles() == ["Buy milk"]
 
 
-class TestOthersInBetween:
-    def test_a_change_that_met_anothers_goes_on_top_of_it_when_it_names_no_version(self, alice: Person) -> None:
+class TestConcurrentChanges:
+    def test_a_change_without_a_version_is_applied_after_a_concurrent_change(self, alice: Person) -> None:
         task = alice.creates()
         began = rows_of(alice)[0] | {"updated_at": {"S": "9999-12-31T23:59:59.999Z"}}  # by a clock that is ahead of ours
         table.client.put_item(TableName=TABLE, Item=began)
-        answer = alice("PATCH", path_of(task), {"title": "x"})
-        assert (answer.status, answer.json["version"]) == (200, 2)
-        assert answer.json["updated_at"] == "9999-12-31T23:59:59.999Z"  # which never goes back
-        answer = alice("PATCH", path_of(task), {"title": "x"}, If_Match='"2"')
-        assert (answer.status, answer.json["updated_at"]) == (200, "9999-12-31T23:59:59.999Z")
+        response = alice("PATCH", path_of(task), {"title": "x"})
+        assert (response.status, response.json["version"]) == (200, 2)
+        assert response.json["updated_at"] == "9999-12-31T23:59:59.999Z"  # which never goes back
+        response = alice("PATCH", path_of(task), {"title": "x"}, If_Match='"2"')
+        assert (response.status, response.json["updated_at"]) == (200, "9999-12-31T23:59:59.999Z")
 
-    def test_a_row_that_changes_under_every_write_is_written_in_the_end(self, alice: Person) -> None:
+    def test_an_item_that_changes_during_each_attempt_is_written_in_the_end(self, alice: Person) -> None:
         task = alice.creates(due_at="2030-01-01T00:00:00Z")
         moves = iter(["2031-01-01T00:00:00Z", "2032-01-01T00:00:00Z"])
 
@@ -329,10 +325,10 @@ class TestOthersInBetween:
             in_another_thread(lambda: alice("PATCH", path_of(task), {"due_at": next(moves)}))
 
         with network(moved, moved):
-            answer = alice("PATCH", path_of(task), {"status": "done"})
-        assert answer.status == 200
+            response = alice("PATCH", path_of(task), {"status": "done"})
+        assert response.status == 200
         assert alice.titles(status="done") == ["Buy milk"]
-        assert answer.json["due_at"] == "2032-01-01T00:00:00Z"
+        assert response.json["due_at"] == "2032-01-01T00:00:00Z"
 
     @pytest.mark.parametrize("times", [1, 5])
     @pytest.mark.parametrize("reasons", [
@@ -340,7 +336,7 @@ class TestOthersInBetween:
         ("ProvisionedThroughputExceeded", "None"), ("None", "ProvisionedThroughputExceeded"), ("TransactionConflict", "ThrottlingError"),
         ("TransactionConflict", "ConditionalCheckFailed"), ("ThrottlingError", "ConditionalCheckFailed"),
     ])  # fmt: skip
-    def test_a_transaction_that_met_another_or_lacked_capacity_is_tried_again(
+    def test_a_transaction_that_conflicts_or_is_throttled_is_retried(
         self, alice: Person, monkeypatch: pytest.MonkeyPatch, reasons: tuple[str, str], times: int
     ) -> None:
         deadline = Deadline(monkeypatch)
@@ -354,7 +350,7 @@ class TestOthersInBetween:
         (("None", "TransactionConflict"), (409, "conflict")), (("TransactionConflict", "ThrottlingError"), (409, "conflict")),
         (("ThrottlingError", "None"), UNAVAILABLE), (("None", "ProvisionedThroughputExceeded"), UNAVAILABLE),
     ])  # fmt: skip
-    def test_a_transaction_is_tried_again_ever_later_until_the_deadline_is_near(
+    def test_a_transaction_is_retried_with_longer_pauses_until_the_deadline_is_near(
         self, alice: Person, monkeypatch: pytest.MonkeyPatch, reasons: tuple[str, str], problem: tuple[int, str]
     ) -> None:
         deadline = Deadline(monkeypatch)
@@ -367,12 +363,12 @@ class TestOthersInBetween:
         assert max(deadline.pauses) > 0.4
         assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").status == 201
 
-    def test_what_another_attempt_does_not_cure_is_not_tried_again(self, alice: Person) -> None:
+    def test_a_permanent_error_is_not_retried(self, alice: Person) -> None:
         with network(canceled("ValidationError", "None")) as attempts:
             assert alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k").problem == UNAVAILABLE
         assert len(attempts) == 1
 
-    def test_a_key_that_has_expired_is_free_though_its_record_is_still_there(
+    def test_an_expired_key_is_free_before_dynamodb_deletes_its_record(
         self, alice: Person, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(time, "time_ns", lambda: NOON)
@@ -405,7 +401,7 @@ class TestCost:
         ("create", "PutItem"), ("create once", "TransactWriteItems"), ("read", "GetItem"), ("list", "Query"), ("list by status", "Query"),
         ("change nothing", "GetItem"), ("remove", "DeleteItem"), ("remove this version", "DeleteItem"),
     ])  # fmt: skip
-    def test_everything_else_is_one_call(self, alice: Person, operation: str, call: str) -> None:
+    def test_every_other_request_makes_one_call(self, alice: Person, operation: str, call: str) -> None:
         path = path_of(alice.creates())
         sent: list[Any] = []
         events: Any = table.client.meta.events
@@ -416,7 +412,7 @@ class TestCost:
         assert [params.get("ConsistentRead") for params in sent] == [True if call in {"GetItem", "Query"} else None]
 
     @pytest.mark.parametrize("query", ["", "&status=done", "&status=done&due_after=2030-01-01T00:00:00Z"])
-    def test_a_page_reads_what_it_shows_and_one_more(self, alice: Person, query: str) -> None:
+    def test_a_page_reads_its_items_and_one_more(self, alice: Person, query: str) -> None:
         for status in ("pending", "done"):
             for _ in range(4):
                 alice.creates(status=status, due_at="2030-01-01T00:00:00Z")
@@ -429,7 +425,7 @@ class TestCost:
         assert request.get("IndexName") == ("LSI1" if query else None)
 
 
-def test_a_task_is_kept_under_the_keys_of_the_design(alice: Person) -> None:
+def test_a_task_is_stored_under_the_documented_keys(alice: Person) -> None:
     task = alice.creates("T", status="in_progress", due_at="2030-01-01T00:00:00Z")
     (row,) = rows_of(alice)
     write = row.pop("write_id")
@@ -450,9 +446,9 @@ def test_a_task_is_kept_under_the_keys_of_the_design(alice: Person) -> None:
         "updated_at": {"S": created},
         "version": {"N": "1"},
     }
-    answer = alice("PATCH", path_of(task), {"status": "done", "due_at": None})
+    response = alice("PATCH", path_of(task), {"status": "done", "due_at": None})
     (row,) = rows_of(alice)
-    assert row["write_id"] not in (write, {"S": answer.headers["X-Request-Id"]})
+    assert row["write_id"] not in (write, {"S": response.headers["X-Request-Id"]})
     assert row["LSI1SK"] == {"S": f"done#~#{id_}"}
     assert row["GSI1PK"] == {"S": f"STATUS#done#{shard}"}
 
@@ -465,7 +461,7 @@ def test_tasks_of_one_status_are_spread_over_the_shards(alice: Person, monkeypat
     assert {row["GSI1PK"]["S"] for row in rows_of(alice)} == {f"STATUS#pending#{shard}" for shard in range(8)}
 
 
-def test_an_idempotency_record_holds_no_text_of_the_caller(alice: Person) -> None:
+def test_an_idempotency_record_contains_no_text_of_the_caller(alice: Person) -> None:
     task = alice("POST", "/tasks", {"title": "private"}, Idempotency_Key="a#b").json
     (record,) = [row for row in rows_of(alice) if "expires_at" in row]
     assert record["SK"] == {"S": "IDEMPOTENCY#tasks#a#b"}
@@ -474,7 +470,7 @@ def test_an_idempotency_record_holds_no_text_of_the_caller(alice: Person) -> Non
     assert "private" not in json.dumps(record)
 
 
-def test_an_id_that_is_taken_is_never_written_over(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_item_is_never_overwritten(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     task = alice.creates("first")
     monkeypatch.setattr("chalicelib.tasks.service.new_id", lambda _: task["task_id"])
     for headers in ({}, {"Idempotency_Key": "k"}):
@@ -487,7 +483,7 @@ def test_a_condition_that_fails_for_a_new_id_is_unavailable(alice: Person) -> No
         assert OPERATIONS["create"](alice, "").problem == UNAVAILABLE
 
 
-def test_a_call_that_is_made_wrongly_is_a_fault_of_ours() -> None:
+def test_an_invalid_call_of_aws_is_internal() -> None:
     with pytest.raises(ParamValidationError), table._translated_errors():
         cast("Any", table.client).get_item(TableName="abc")
 
@@ -502,13 +498,13 @@ ID = "01a1f8a7-b50f-7aa8-bb0e-470ad9b338b8"
     ("&status=pending", f"pending#{'1' * 1024}#{ID}"), (DUE, f"pending#~#{ID}"), (DUE, f"pending#2029-01-01T00:00:00Z#{ID}"),
     (DUE, f"pending#2032-01-01T00:00:00Z#{ID}"), (DUE, "pending#2030-06-01T00:00:00Z#x"),
 ])  # fmt: skip
-def test_a_forged_cursor_is_refused_before_the_database_is_asked(alice: Person, query: str, position: str) -> None:
+def test_a_forged_cursor_is_refused_without_a_database_call(alice: Person, query: str, position: str) -> None:
     user = User(alice.sub, f"USER#{alice.sub}")
     due = ("2030-01-01T00:00:00Z", "2031-01-01T00:00:00Z") if query == DUE else (None, None)
     range_ = items.soonest_due_first(user, "pending", *due) if query else items.newest_first(user)
     with network() as attempts:
-        answer = alice("GET", f"/tasks?cursor={pages.encode(position, *map(str, structs.astuple(range_)))}{query}")
-    assert answer.problem == (400, "invalid-cursor")
+        response = alice("GET", f"/tasks?cursor={pages.encode(position, *map(str, structs.astuple(range_)))}{query}")
+    assert response.problem == (400, "invalid-cursor")
     assert attempts == []
 
 

@@ -23,9 +23,9 @@ ROUTES = [("GET", "/tasks", USERS), ("GET", "/admin/tasks", USERS), ("POST", "/s
 
 
 def told(path: str, authorization: str | None, method: str = "GET") -> str:
-    answer = Person(authorization)(method, path, {} if method == "POST" else None)
-    assert answer.problem == (401, "unauthorized")
-    return str(answer.json["detail"])
+    response = Person(authorization)(method, path, {} if method == "POST" else None)
+    assert response.problem == (401, "unauthorized")
+    return str(response.json["detail"])
 
 
 @pytest.mark.usefixtures("keys")
@@ -51,7 +51,7 @@ def test_every_route_says_which_token_it_takes_and_what_is_wrong(method: str, pa
     ("/hello", lambda: token(id_claims(aud="another")), f"{ANY_USER} {CLIENT}"),
     ("/hello", lambda: token(access_claims(username=None)), f"{ANY_USER} The token that was sent names no user."),
 ])  # fmt: skip
-def test_a_wrong_kind_or_client_is_told(path: str, made: Callable[[], str], detail: str) -> None:
+def test_another_kind_or_client_of_token_is_named(path: str, made: Callable[[], str], detail: str) -> None:
     assert told(path, made(), "POST" if path == "/sms" else "GET") == detail
 
 
@@ -60,13 +60,13 @@ def test_a_wrong_kind_or_client_is_told(path: str, made: Callable[[], str], deta
     ("GET", "/tasks", None, USERS), ("GET", "/tasks", {"claims": access_claims()}, f"{USERS} {KIND}"),
     ("POST", "/sms", {"claims": id_claims()}, f"{MACHINES} {KIND}"), ("GET", "/hello", None, ANY_USER),
 ])  # fmt: skip
-def test_behind_the_gateway_the_route_says_it_too(method: str, path: str, authorizer: Any, detail: str) -> None:
+def test_behind_the_gateway_the_app_names_the_token_as_well(method: str, path: str, authorizer: Any, detail: str) -> None:
     request = event(method, path, body="{}", requestContext=context(method, path, authorizer))
     assert json.loads(app(request, Context())["body"])["detail"] == detail
 
 
 @pytest.mark.parametrize(("kind", "wrong"), [("UNAUTHORIZED", ""), ("EXPIRED_TOKEN", f" {EXPIRED}")])
-def test_the_gateway_says_of_all_routes_which_token_they_take(kind: str, wrong: str) -> None:
+def test_the_gateways_401_names_the_token_of_each_route(kind: str, wrong: str) -> None:
     """A gateway response is one for all routes: it knows no condition (API Gateway Developer Guide, "Gateway responses")."""
     detail = json.loads(gateway_responses.responses("*")[kind]["responseTemplates"]["application/json"])["detail"]
     assert detail == (

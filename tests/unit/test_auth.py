@@ -16,27 +16,27 @@ from tests.support.people import Person
 SUB = "aaaaaaaa-0000-4000-8000-000000000000"
 
 
-def test_behind_the_gateway_the_claims_are_believed(in_lambda: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    answer = app(event(claims=pool.id_claims()), Context())
-    assert answer["statusCode"] == 200
-    assert answer["headers"]["X-Request-Id"] == REQUEST_ID
+def test_behind_the_gateway_the_claims_are_trusted(in_lambda: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    response = app(event(claims=pool.id_claims()), Context())
+    assert response["statusCode"] == 200
+    assert response["headers"]["X-Request-Id"] == REQUEST_ID
 
 
 @pytest.mark.usefixtures("in_lambda")
 @pytest.mark.parametrize("missing", [{"apiId": ""}, {"apiId": None}, {"requestId": ""}, {"requestId": None}])
-def test_claims_in_an_event_without_the_marks_of_the_gateway_are_not_believed(missing: dict[str, Any]) -> None:
+def test_claims_are_not_trusted_without_the_ids_of_the_gateway(missing: dict[str, Any]) -> None:
     forged = event(requestContext=context(authorizer={"claims": pool.id_claims()}, **missing))
     assert app(forged, Context())["statusCode"] == 401
 
 
-def test_claims_outside_lambda_are_not_believed(in_lambda: pytest.MonkeyPatch) -> None:
+def test_claims_are_not_trusted_outside_lambda(in_lambda: pytest.MonkeyPatch) -> None:
     in_lambda.setenv("AWS_LAMBDA_FUNCTION_NAME", "")
     assert app(event(claims=pool.id_claims()), Context())["statusCode"] == 401
     in_lambda.delenv("AWS_LAMBDA_FUNCTION_NAME")
     assert app(event(claims=pool.id_claims()), Context())["statusCode"] == 401
 
 
-def test_claims_beside_the_local_server_are_not_believed(in_lambda: pytest.MonkeyPatch) -> None:
+def test_claims_are_not_trusted_while_the_local_server_is_loaded(in_lambda: pytest.MonkeyPatch) -> None:
     in_lambda.setitem(sys.modules, "chalice.local", sys)
     assert app(event(claims=pool.id_claims()), Context())["statusCode"] == 401
 
@@ -63,7 +63,7 @@ def test_a_user_is_a_uuid(sub: object) -> None:
         users.identify(context(authorizer={"claims": pool.id_claims() | {"sub": sub}}), "")
 
 
-class TestARequestIdThatAClientHasChosen:
+class TestAChosenRequestId:
     """API Gateway Developer Guide, "$context.requestId": clients can override it."""
 
     @pytest.fixture(autouse=True)
@@ -89,17 +89,19 @@ class TestARequestIdThatAClientHasChosen:
             change["multiValueHeaders"] = {"If-Match": ['"1"']}
             assert app(change, Context())["statusCode"] == status
 
-    def test_the_same_request_id_sends_no_text_twice(self, machine: Person) -> None:
+    def test_a_repeated_request_id_does_not_send_a_message_twice(self, machine: Person) -> None:
         (token,) = str(machine.authorization).split()[1:]
         claims = jwt.decode(token, options={"verify_signature": False})
         body = json.dumps({"to": "+12025550191", "message": "Hello"})
         headers = {"multiValueHeaders": {"Idempotency-Key": ["once"]}}
-        answers = [app(event("POST", "/sms", claims, body, **headers), Context()) for _ in range(3)]
-        assert [answer["statusCode"] for answer in answers] == [202] * 3
-        assert len({answer["body"] for answer in answers}) == 1
-        assert [answer["headers"].get("Idempotency-Replayed") for answer in answers] == [None, "true", "true"]
+        responses = [app(event("POST", "/sms", claims, body, **headers), Context()) for _ in range(3)]
+        assert [response["statusCode"] for response in responses] == [202] * 3
+        assert len({response["body"] for response in responses}) == 1
+        assert [response["headers"].get("Idempotency-Replayed") for response in responses] == [None, "true", "true"]
 
-    def test_a_request_id_that_is_no_uuid_is_neither_shown_nor_logged(self, capsys: pytest.CaptureFixture[str]) -> None:
-        answer = app(event(requestContext=context(requestId="carol@example.com")), Context())
-        assert "carol" not in json.dumps(answer)
+    def test_a_request_id_that_is_not_a_uuid_is_neither_returned_nor_logged(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        response = app(event(requestContext=context(requestId="carol@example.com")), Context())
+        assert "carol" not in json.dumps(response)
         assert "carol" not in capsys.readouterr().out

@@ -27,7 +27,7 @@ def test_a_missing_or_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize("countries", ["US,UK", "EU", "ZZ", "us", "US,", "US;GB", "DE,001", "USA", "US, GB"])
-def test_a_country_that_has_no_numbers_stops_the_start(monkeypatch: pytest.MonkeyPatch, countries: str) -> None:
+def test_a_country_without_phone_numbers_is_an_invalid_setting(monkeypatch: pytest.MonkeyPatch, countries: str) -> None:
     monkeypatch.setenv("SMS_COUNTRIES", countries)
     with pytest.raises(RuntimeError, match="SMS_COUNTRIES"):
         config.read()
@@ -40,7 +40,7 @@ def test_countries_are_those_of_the_numbering_plans(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("sender", ["12345", "0", "Twelve Chars", "Exactly12Chr", "My Shop", "Shop-1", "Schön", "Tasks\n"])
-def test_a_sender_id_that_sns_would_refuse_stops_the_start(monkeypatch: pytest.MonkeyPatch, sender: str) -> None:
+def test_a_sender_id_that_sns_refuses_is_an_invalid_setting(monkeypatch: pytest.MonkeyPatch, sender: str) -> None:
     monkeypatch.setenv("SMS_SENDER_ID", sender)
     with pytest.raises(RuntimeError, match="SMS_SENDER_ID"):
         config.read()

@@ -62,7 +62,7 @@ def test_work_that_ends_in_time_is_not_interrupted() -> None:
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
-def test_an_alarm_that_rings_after_the_work_has_ended_does_nothing() -> None:
+def test_an_alarm_after_the_end_of_the_work_does_nothing() -> None:
     run(30, lambda: None)
     handler = signal.getsignal(signal.SIGALRM)
     assert callable(handler)
@@ -77,7 +77,7 @@ def test_work_in_another_thread_has_no_alarm() -> None:
     assert in_another_thread(lambda: run(30, work)) == (0, 0)
 
 
-def test_the_deadline_interrupts_nothing_behind_the_work_however_close_to_its_end_it_rings() -> None:
+def test_the_deadline_interrupts_nothing_after_the_work() -> None:
     """Rings at every moment around the end of the work, also while the timer is being set."""
     rung = 0
     for number in range(1500):
@@ -96,7 +96,7 @@ def test_the_deadline_interrupts_nothing_behind_the_work_however_close_to_its_en
     assert rung
 
 
-def test_work_can_tell_how_much_time_it_has_left() -> None:
+def test_work_can_read_its_remaining_time() -> None:
     assert 29 < run(30, seconds_left) <= 30
     assert 29 < in_another_thread(lambda: run(30, seconds_left)) <= 30
     assert in_another_thread(seconds_left) == float("inf")

@@ -59,13 +59,13 @@ def test_each_authorizer_admits_whom_it_should(swagger: Any) -> None:
     }
 
 
-def test_every_route_answers_the_one_origin() -> None:
+def test_every_route_allows_the_one_origin() -> None:
     routes = [entry for entries in app.routes.values() for entry in entries.values()]
     assert all(entry.cors == api.CORS for entry in routes)
     assert all(entry.content_types == [] for entry in routes)  # a type is judged by the app
 
 
-def test_a_request_is_cut_off_before_its_function_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_deadline_comes_before_the_timeout_of_the_function(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadline, "REQUEST_TIMEOUT", REQUEST_TIMEOUT)
     config = json.loads((ROOT / ".chalice" / "config.json").read_text())
     for stage in config["stages"].values():
@@ -74,7 +74,7 @@ def test_a_request_is_cut_off_before_its_function_is(monkeypatch: pytest.MonkeyP
         assert deadline.seconds_for(Context(milliseconds)) == pytest.approx(seconds)
 
 
-def test_aws_is_called_as_often_and_waited_for_as_long_as_promised() -> None:
+def test_attempts_and_timeouts_of_aws_calls_are_as_documented() -> None:
     for config, read_timeout, attempts in ((table.CONFIG, 2, 3), (sms.CONFIG, 3, 1)):
         settings: Any = config
         assert (settings.connect_timeout, settings.read_timeout) == (1, read_timeout)
@@ -83,13 +83,13 @@ def test_aws_is_called_as_often_and_waited_for_as_long_as_promised() -> None:
     assert table.ATTEMPT_SECONDS < sms._PUBLISH_SECONDS < REQUEST_TIMEOUT
 
 
-def test_every_setting_stands_in_every_stage() -> None:
+def test_every_stage_has_every_setting() -> None:
     settings = {name.upper() for name in Settings.__struct_fields__}
     for stage in (stages.LOCAL, *stages.aws_stages()):
         assert {*stages.environment_variables(stage), *stages.placeholder_settings()} == settings, stage
 
 
-def test_the_merge_template_is_what_the_code_says() -> None:
+def test_the_merge_template_is_up_to_date() -> None:
     assert merging.MERGE_TEMPLATE.read_text() == merging.text(), "`make generate` writes it anew"
 
 
@@ -112,7 +112,7 @@ def test_a_merge_template_of_a_user_gets_no_parameter_that_it_does_not_declare()
     assert merging.set_defaults({}, "dev") == {}
 
 
-def test_a_stack_without_all_its_outputs_is_no_stage_to_deploy_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_without_all_outputs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     half = {"Resources": {"T": {"Type": "AWS::SNS::Topic"}}, "Outputs": {"TableName": {"Value": "task-api-dev"}}}
     boto3.client("cloudformation").create_stack(StackName="task-api-dev", TemplateBody=json.dumps(half))
@@ -120,20 +120,20 @@ def test_a_stack_without_all_its_outputs_is_no_stage_to_deploy_to(monkeypatch: p
         stack.require_settings("dev")
 
 
-def test_a_setting_that_is_equal_in_all_stages_stands_once() -> None:
+def test_a_setting_that_is_equal_in_all_stages_is_written_once() -> None:
     config = json.loads((ROOT / ".chalice" / "config.json").read_text())
     for name in config["stages"]["dev"]["environment_variables"]:
         assert len({stage["environment_variables"][name] for stage in config["stages"].values()}) > 1, name
 
 
-def test_the_table_and_the_users_outlive_their_stack() -> None:
+def test_table_and_users_are_retained_after_their_stack() -> None:
     for name in ("Table", "UserPool"):
         resource = template()["Resources"][name]
         # Not plain Retain: a first deployment that fails would leave a table whose name the second one cannot take.
         assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
-def test_nobody_signs_in_with_a_plain_password_or_a_secret() -> None:
+def test_the_web_client_allows_neither_plain_passwords_nor_a_secret() -> None:
     client = template()["Resources"]["WebClient"]["Properties"]
     assert client["ExplicitAuthFlows"] == ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
     assert client["AllowedOAuthFlows"] == ["code"]
@@ -151,7 +151,7 @@ def test_no_user_signs_in_through_the_client_of_machines_or_learns_who_has_signe
     assert client["AllowedOAuthFlows"] == ["client_credentials"]
 
 
-def test_what_is_shipped_starts_alone_and_believes_the_gateway(tmp_path: Path) -> None:
+def test_the_shipped_files_start_alone_and_trust_the_gateway(tmp_path: Path) -> None:
     """Lay out what Chalice packs: app.py, chalicelib and two files of Chalice itself."""
     shutil.copy(ROOT / "app.py", tmp_path)
     shutil.copytree(ROOT / "chalicelib", tmp_path / "chalicelib", ignore=shutil.ignore_patterns("__pycache__"))
@@ -164,9 +164,9 @@ sys.path[:0] = sys.argv[1:]
 from app import app
 from tests_events import Context, event
 claims = json.loads(sys.stdin.read())
-answer = app(event(claims=claims, multiValueQueryStringParameters={"cursor": ["x"]}), Context())
+response = app(event(claims=claims, multiValueQueryStringParameters={"cursor": ["x"]}), Context())
 forged = app(event(claims=None), Context())
-print(json.dumps([json.loads(answer["body"])["type"], forged["statusCode"], [name for name in sys.modules if name in MODULES]]))
+print(json.dumps([json.loads(response["body"])["type"], forged["statusCode"], [name for name in sys.modules if name in MODULES]]))
 """.replace("MODULES", "('tools', 'chalice.local', 'jwt', 'cryptography', 'moto', 'pytest')")
     shutil.copy(ROOT / "tests" / "support" / "events.py", tmp_path / "tests_events.py")
     packages = Path(str(pytest.__file__)).parent.parent
@@ -190,6 +190,6 @@ def template() -> Any:
 @pytest.mark.parametrize(("prefix", "is_allowed"), [
     ("tasks", True), ("my-tasks-2", True), ("aws-tasks", False), ("my-cognito", False), ("amazonas", False), ("-tasks", False), ("tasks-", False),
 ])  # fmt: skip
-def test_a_domain_prefix_that_cognito_would_refuse_is_refused_before(prefix: str, is_allowed: bool) -> None:  # noqa: FBT001 - a case
+def test_a_domain_prefix_that_cognito_refuses_is_an_invalid_parameter(prefix: str, is_allowed: bool) -> None:  # noqa: FBT001 - a case
     parameters = json.loads((ROOT / ".chalice" / "resources.json").read_text())["Parameters"]
     assert bool(re.fullmatch(parameters["DomainPrefix"]["AllowedPattern"], prefix)) is is_allowed

@@ -37,26 +37,26 @@ def test_the_tree_of_problems_is_the_tree_of_classes() -> None:
     assert drawn == [(problem.__name__, problem.slug, str(problem.status)) for problem in Problem.__subclasses__()]
 
 
-def test_the_release_is_one() -> None:
+def test_the_version_is_the_same_everywhere() -> None:
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == __version__
     assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == __version__  # type: ignore[index]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_link_leads_somewhere(document: Path) -> None:
+def test_every_link_has_a_target(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
         assert target.startswith("https://") or (document.parent / target).exists(), target
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_file_that_is_named_is_there(document: Path) -> None:
+def test_every_named_file_exists(document: Path) -> None:
     named = re.findall(r"`((?:[\w.]+/)*[\w.-]+\.(?:py|json|md|toml|txt))`", document.read_text())
     for name in named:
         folders = ("", "*/", "chalicelib/**/", "tools/**/")
         assert any(list(ROOT.glob(f"{folder}{name}")) for folder in folders), name
 
 
-def test_the_top_level_shows_little() -> None:
+def test_the_top_level_is_small() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
     required = {"app.py", "chalicelib", ".chalice", "tests", "requirements.txt", "README.md"}
     top_level = {name.partition("/")[0] for name in tracked if (ROOT / name).exists()}

@@ -36,8 +36,8 @@ def unlisted(began: float, ended: float, status: str, low: str, high: str) -> Ca
     return Call(began, ended, "read", 404, gap=((status, low), (status, high)))
 
 
-def deleted(began: float, ended: float, answer: int | None = 204, *, disturbed: bool = False) -> Call:
-    return Call(began, ended, "delete", answer, disturbed=disturbed)
+def deleted(began: float, ended: float, response: int | None = 204, *, disturbed: bool = False) -> Call:
+    return Call(began, ended, "delete", response, disturbed=disturbed)
 
 
 GOOD = {
@@ -54,7 +54,7 @@ GOOD = {
     "a tag that did not fit": [CREATED, change(2, 3, TWO), refused(4, 5, 2, 1)],
     "one of two tags fits": [CREATED, change(2, 3, TWO, 1, 7)],
     "gone": [CREATED, deleted(2, 3), read(4, 5, None), deleted(6, 7, 404)],
-    "gone, by an attempt that lost its answer": [CREATED, deleted(2, 3), deleted(4, 5, disturbed=True)],
+    "gone, by an attempt that lost its response": [CREATED, deleted(2, 3), deleted(4, 5, disturbed=True)],
     "a lost delete": [CREATED, deleted(2, NEVER, None), read(4, 5, ONE), read(6, 7, None)],
     "not in a list of another status": [CREATED, unlisted(2, 3, "done", "", "~~")],
     "not on a page of others": [CREATED, unlisted(2, 3, "pending", "", "2030")],
@@ -95,7 +95,7 @@ def test_a_history_that_fits_no_order_is_rejected(name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_long_history_fits_until_one_answer_in_it_is_altered(seed: int) -> None:
+def test_a_long_history_is_accepted_until_one_response_is_altered(seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311 - no secret
     state, calls = ONE, [CREATED]
     for number in range(2, 120):

@@ -21,7 +21,7 @@ class TestCursors:
     ALPHABET = string.ascii_letters + string.digits + "-_=+/. "
 
     @given(TEXT, SCOPES)
-    def test_a_cursor_gives_back_its_position(self, position: str, scope: list[str]) -> None:
+    def test_a_cursor_contains_its_position(self, position: str, scope: list[str]) -> None:
         assert pages.decode(pages.encode(position, *scope), *scope) == position
 
     @given(TEXT, SCOPES, SCOPES)
@@ -31,12 +31,12 @@ class TestCursors:
                 pages.decode(pages.encode(position, *scope), *other)
 
     @given(st.text())
-    def test_any_other_text_is_no_cursor(self, text: str) -> None:
+    def test_any_other_text_is_an_invalid_cursor(self, text: str) -> None:
         with pytest.raises(InvalidCursor):
             pages.decode(text, "somebody", "tasks")
 
     @given(TEXT, SCOPES, st.data())
-    def test_a_cursor_with_another_character_in_it_is_refused(
+    def test_a_cursor_with_a_changed_character_is_refused(
         self, position: str, scope: list[str], data: st.DataObject
     ) -> None:
         good = pages.encode(position, *scope)
@@ -81,23 +81,23 @@ MEMBERS = {
 class TestMergePatch:
     @settings(max_examples=25)
     @given(st.fixed_dictionaries(MEMBERS), st.lists(st.fixed_dictionaries({}, optional=MEMBERS), max_size=4))
-    def test_a_task_becomes_what_the_rfc_makes_of_it(self, first: dict[str, Any], patches: list[dict[str, Any]]) -> None:
+    def test_a_merge_patch_follows_the_rfc(self, first: dict[str, Any], patches: list[dict[str, Any]]) -> None:
         alice = Person()
         first = first | {"description": first["description"] or ""}
         task = alice.creates(**first)
         model, version = {name: value for name, value in first.items() if value is not None}, 1
         for patch in patches:
-            answer = alice("PATCH", path_of(task), patch, Content_Type="application/merge-patch+json")
+            response = alice("PATCH", path_of(task), patch, Content_Type="application/merge-patch+json")
             model, version = patched(model, patch), version + bool(patch)
             stored = alice("GET", path_of(task)).json
-            assert stored == answer.json
+            assert stored == response.json
             # What a task does not have is shown by its default.
             assert {name: stored[name] for name in MEMBERS} == {"description": "", "due_at": None} | model
             assert stored["version"] == version
 
     @settings(max_examples=20)
     @given(st.fixed_dictionaries({}, optional=MEMBERS), st.sampled_from(["title", "status"]))
-    def test_what_a_task_cannot_be_without_is_not_taken_from_it(self, patch: dict[str, Any], name: str) -> None:
+    def test_required_members_cannot_be_removed(self, patch: dict[str, Any], name: str) -> None:
         alice = Person()
         task = alice.creates()
         assert alice("PATCH", path_of(task), patch | {name: None}).problem == (422, "validation")
@@ -132,7 +132,7 @@ CLOCK = st.tuples(number(0, 25), number(0, 61), number(0, 61))
 
 class TestInstants:
     @given(DATE, CLOCK, FRACTION, ZONE)
-    def test_an_instant_is_read_as_the_grammar_of_rfc_3339_says(
+    def test_an_instant_is_parsed_as_rfc_3339_says(
         self, date: tuple[str, ...], clock: tuple[str, ...], fraction: str, zone: str
     ) -> None:
         text = f"{'-'.join(date)}T{':'.join(clock)}{fraction}{zone}"

@@ -34,7 +34,7 @@ def test_every_function_of_every_stage_has_its_file() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_no_star_stands_for_a_table_or_an_action(path: Any) -> None:
+def test_no_wildcard_is_a_table_or_an_action(path: Any) -> None:
     for statement in json.loads(path.read_text())["Statement"]:
         assert not any("*" in action for action in statement["Action"])
         if statement.get("Resource") == "*":  # X-Ray knows no resources (Service Authorization Reference)
@@ -61,7 +61,7 @@ def used() -> dict[str, set[str]]:
 
 
 @pytest.mark.aggregate
-def test_what_the_app_has_called_is_what_it_may_call() -> None:
+def test_the_policy_allows_exactly_the_calls_of_the_tests() -> None:
     assert used() == allowed("")
 
 
@@ -81,7 +81,7 @@ def test_no_arn_that_is_deployed_names_a_partition() -> None:
 @pytest.mark.parametrize(("region", "partition"), [
     ("eu-central-1", "aws"), ("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn"), ("eusc-de-east-1", "aws-eusc"),
 ])  # fmt: skip
-def test_every_partition_is_known_to_policies_settings_and_deploy(
+def test_every_aws_partition_is_known_to_policies_settings_and_deploy(
     monkeypatch: pytest.MonkeyPatch, region: str, partition: str
 ) -> None:
     table = f"arn:{partition}:dynamodb:{region}:123456789012:table/task-api-prod"
@@ -94,13 +94,13 @@ def test_every_partition_is_known_to_policies_settings_and_deploy(
 
 
 @pytest.mark.parametrize("partition", ["", "aws-", "aws-iso-x", "aws\n", "AWS", "*"])
-def test_what_is_no_partition_is_no_setting(monkeypatch: pytest.MonkeyPatch, partition: str) -> None:
+def test_an_unknown_aws_partition_is_an_invalid_setting(monkeypatch: pytest.MonkeyPatch, partition: str) -> None:
     monkeypatch.setenv("USER_POOL_ARN", f"arn:{partition}:cognito-idp:us-east-1:123456789012:userpool/us-east-1_AbCdEfGhI")
     with pytest.raises(RuntimeError, match="USER_POOL_ARN"):
         config.read()
 
 
-def test_topics_are_shut() -> None:
+def test_no_topic_may_be_published_to() -> None:
     (shut,) = [one for one in policies.policy("prod", "")["Statement"] if "NotResource" in one]
     assert fnmatchcase("arn:aws:sns:eu-central-1:123456789012:news", shut["NotResource"])
     assert not fnmatchcase("+12025550100", shut["NotResource"])

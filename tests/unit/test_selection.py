@@ -15,15 +15,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_run_of_every_file_is_whole(folder: Path) -> None:
+def test_a_run_of_every_file_is_complete(folder: Path) -> None:
     collected = [folder / "test_a.py", folder / "test_a.py", folder / "test_b.py", folder.parent / "test_c.py"]
     assert is_complete(["tests/unit", "tests/api"], collected, [folder])
 
 
-def test_a_run_without_one_of_the_files_is_not_whole(folder: Path) -> None:
+def test_a_run_without_one_file_is_incomplete(folder: Path) -> None:
     assert not is_complete(["tests/unit"], [folder / "test_a.py"], [folder])
 
 
-def test_a_run_of_one_test_of_a_file_is_not_whole(folder: Path) -> None:
+def test_a_run_of_one_test_is_incomplete(folder: Path) -> None:
     collected = [folder / "test_a.py", folder / "test_b.py"]
     assert not is_complete([f"{folder}/test_a.py::test_it", f"{folder}/test_b.py"], collected, [folder])

@@ -35,7 +35,7 @@ SETTINGS = {name.upper() for name in Settings.__struct_fields__}
 
 
 class TestTheLocks:
-    def test_there_is_a_lock_for_lambda_for_developers_and_for_linters(self) -> None:
+    def test_there_are_three_lock_files(self) -> None:
         assert [lock.name for lock in LOCKS] == ["requirements-dev.txt", "requirements.txt", LINT.name]
 
     @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
@@ -50,12 +50,12 @@ class TestTheLocks:
             ), line
 
     @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
-    def test_none_names_where_packages_come_from(self, lock: Path) -> None:
+    def test_no_lock_file_names_an_index(self, lock: Path) -> None:
         assert not re.search(
             r"://|--(?:extra-)?index-url|--find-links|--trusted-host|^-[if] | @ ", lock.read_text(), re.MULTILINE
         )
 
-    def test_what_is_asked_for_is_what_is_locked(self) -> None:
+    def test_pyproject_and_lock_files_agree(self) -> None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())
         groups = {"requirements.txt": project["project"]["dependencies"]}
         groups |= {f"requirements-{name}.txt": wanted for name, wanted in project["dependency-groups"].items()}
@@ -67,7 +67,7 @@ class TestTheLocks:
                 assert locked, one
                 assert fnmatchcase(locked[1], version), one
 
-    def test_what_lambda_gets_is_what_is_tested(self) -> None:
+    def test_lambda_gets_the_tested_versions(self) -> None:
         locked = [
             set(re.findall(r"^\S+==\S+", (ROOT / name).read_text(), re.MULTILINE))
             for name in ("requirements.txt", "requirements-dev.txt")
@@ -83,13 +83,13 @@ def attributes(name: str, tracked: list[str]) -> dict[str, str]:
     return dict(zip(parts[::3], parts[2::3], strict=False))
 
 
-class TestTheClone:
-    def test_every_text_has_the_line_ends_of_unix_whatever_git_is_told(self) -> None:
+class TestTheCheckout:
+    def test_every_text_file_has_unix_line_ends(self) -> None:
         text = {name for name in TRACKED if not name.endswith(".png")}
         assert {name for name, end in attributes("eol", TRACKED).items() if end == "lf"} >= text
         assert {name for name, kind in attributes("text", TRACKED).items() if kind == "unset"} == {*TRACKED} - text
 
-    def test_what_is_generated_is_marked(self) -> None:
+    def test_generated_files_are_marked(self) -> None:
         generated = {*map(str, policies.files()), str(template.MERGE_TEMPLATE), *map(str, LOCKS)}
         generated = {str(Path(name).relative_to(ROOT)) for name in generated}
         generated |= {"chalicelib/static/openapi.json", "chalicelib/static/docs.html", "docs/licences.md"}
@@ -98,7 +98,7 @@ class TestTheClone:
 
 
 class TestTheLicences:
-    def test_the_page_is_not_stale(self) -> None:
+    def test_the_docs_page_is_up_to_date(self) -> None:
         assert licences.page() == licences.PAGE.read_text(), "`make generate` writes it anew"
 
     def test_each_licence_is_a_permissive_one(self) -> None:
@@ -114,10 +114,10 @@ class TestSecrets:
         "AKIA" + "A" * 16, 'aws_secret_access_key = "' + "x" * 40, "-----BEGIN RSA " + "PRIVATE KEY-----", "https://me:" + "word@example.com",
         "eyJhbGciOiJub25lIn0." + "eyJzdWIiOiJtZSJ9.x", "ghp_" + "a" * 36,
     ])  # fmt: skip
-    def test_a_secret_would_be_found(self, secret: str) -> None:
+    def test_a_secret_is_detected(self, secret: str) -> None:
         assert found(f"x = {secret}\n")
 
-    def test_no_file_in_git_holds_one(self) -> None:
+    def test_no_file_in_git_contains_a_secret(self) -> None:
         assert len(TRACKED) > 50
         texts = {name: (ROOT / name).read_bytes().decode(errors="replace") for name in TRACKED if (ROOT / name).is_file()}
         assert {name: secrets for name, text in texts.items() if (secrets := found(text))} == {}

@@ -15,7 +15,7 @@ NANOSECONDS = st.integers(0, 2**48 * 1_000_000 - 1)
 
 
 @given(MOMENTS, MOMENTS)
-def test_the_text_of_instants_sorts_as_they_do(first: datetime, second: datetime) -> None:
+def test_instants_sort_as_text(first: datetime, second: datetime) -> None:
     early, late = sorted([first, second])
     assert Instant.parse(early.isoformat()) <= Instant.parse(late.isoformat())
     assert len(Instant.parse(early.isoformat())) == 20

@@ -125,9 +125,9 @@ REFUSED: dict[str, Callable[[], str | None]] = {
 @pytest.mark.usefixtures("keys")
 @pytest.mark.parametrize("made", REFUSED.values(), ids=REFUSED.keys())
 def test_a_wrong_token_is_refused(made: Callable[[], str | None]) -> None:
-    answer = call(made())
-    assert answer.problem == (401, "unauthorized")
-    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    response = call(made())
+    assert response.problem == (401, "unauthorized")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", ""])
@@ -136,13 +136,13 @@ def test_an_id_token_of_the_web_client_is_admitted(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("claims", [{"cognito:groups": ["admin"]}, {"nonce": "x"}, {"email": None}, {"iat": NOW + 86_400}])
-def test_other_claims_do_not_matter(claims: dict[str, Any]) -> None:
+def test_other_claims_are_ignored(claims: dict[str, Any]) -> None:
     assert call(token(id_claims(**claims))).status == 200
 
 
 @pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("header", [{"jku": "http://127.0.0.1:9/jwks.json"}, {"x5u": "http://127.0.0.1:9/x.pem"}])
-def test_a_key_elsewhere_is_never_fetched(keys: pool.KeyServer, header: dict[str, str]) -> None:
+def test_a_key_url_in_a_token_is_never_fetched(keys: pool.KeyServer, header: dict[str, str]) -> None:
     elsewhere = keys.url
     assert call(token(id_claims(), **dict.fromkeys(header, f"{elsewhere}/evil"))).status == 200
     assert call(token(id_claims(), "unpublished", **dict.fromkeys(header, f"{elsewhere}/evil"))).status == 503
@@ -157,24 +157,24 @@ def test_the_keys_are_fetched_once(keys: pool.KeyServer) -> None:
     assert keys.fetches == [f"/{pool.POOL_ID}/.well-known/jwks.json"]
 
 
-def test_a_key_that_is_new_is_fetched_when_a_minute_has_passed(keys: pool.KeyServer, clock: Clock) -> None:
+def test_an_unknown_signing_key_is_fetched_after_a_minute(keys: pool.KeyServer, clock: Clock) -> None:
     assert call(token(id_claims())).status == 200
     fresh = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(pool.KEYS["unpublished"].public_key()))
     keys.reply = json.dumps(
         {"keys": [*pool.JWKS["keys"], fresh | {"kid": "unpublished", "use": "sig", "alg": "RS256"}]}
     ).encode()
-    answer = call(token(id_claims(), "unpublished"))
-    assert (answer.problem, answer.headers["Retry-After"]) == ((503, "unavailable"), "60")
+    response = call(token(id_claims(), "unpublished"))
+    assert (response.problem, response.headers["Retry-After"]) == ((503, "unavailable"), "60")
     clock.now += 59.9
-    answer = call(token(id_claims(), "unpublished"))
-    assert (answer.problem, answer.headers["Retry-After"]) == ((503, "unavailable"), "1")
+    response = call(token(id_claims(), "unpublished"))
+    assert (response.problem, response.headers["Retry-After"]) == ((503, "unavailable"), "1")
     clock.now += 0.1
     assert call(token(id_claims(), "unpublished")).status == 200
     assert len(keys.fetches) == 2
 
 
 @pytest.mark.usefixtures("keys")
-def test_the_key_server_is_waited_for_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_timeout_of_the_key_server_is_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(tokens.JwksClient, "timeout")  # which conftest.py makes longer
     assert tokens.jwks_client().timeout == 2
 
@@ -186,21 +186,21 @@ NO_KEYS = pytest.mark.parametrize(
 
 
 @NO_KEYS
-def test_without_keys_nobody_can_be_checked(keys: pool.KeyServer, status: int, reply: bytes) -> None:
+def test_without_keys_every_token_is_503(keys: pool.KeyServer, status: int, reply: bytes) -> None:
     keys.status, keys.reply = status, reply
-    answer = call(token(id_claims()))
-    assert answer.problem == (503, "unavailable")
-    assert answer.headers["Retry-After"] == "1"
+    response = call(token(id_claims()))
+    assert response.problem == (503, "unavailable")
+    assert response.headers["Retry-After"] == "1"
     assert call("Bearer x.y.z").problem == (401, "unauthorized")
 
 
-def test_keys_of_which_none_signs_are_none(keys: pool.KeyServer) -> None:
+def test_keys_that_are_not_for_signatures_are_ignored(keys: pool.KeyServer) -> None:
     keys.reply = json.dumps({"keys": [key | {"use": "enc"} for key in pool.JWKS["keys"]]}).encode()
     assert call(token(id_claims())).problem == (503, "unavailable")
 
 
 @NO_KEYS
-def test_keys_that_cannot_be_refreshed_still_serve(keys: pool.KeyServer, clock: Clock, status: int, reply: bytes) -> None:
+def test_keys_that_cannot_be_refreshed_are_still_used(keys: pool.KeyServer, clock: Clock, status: int, reply: bytes) -> None:
     assert call(token(id_claims())).status == 200
     keys.status, keys.reply = status, reply
     clock.now += 60
@@ -208,7 +208,7 @@ def test_keys_that_cannot_be_refreshed_still_serve(keys: pool.KeyServer, clock: 
     assert call(token(id_claims())).status == 200
 
 
-def test_a_key_that_is_new_is_asked_for_once_a_minute_while_nobody_answers(keys: pool.KeyServer, clock: Clock) -> None:
+def test_an_unknown_signing_key_is_requested_once_a_minute_during_an_outage(keys: pool.KeyServer, clock: Clock) -> None:
     assert call(token(id_claims())).status == 200
     keys.status = 500
     clock.now += 60
@@ -235,7 +235,7 @@ def test_a_key_that_is_new_is_asked_for_once_a_minute_while_nobody_answers(keys:
     lambda: f"{part({'kid': 'new', 'alg': 'RS256'})}.{part(id_claims(exp='soon', iss=['x']))}.x",
     lambda: jwt.encode(id_claims(), pool.KEYS["unpublished"], "RS256", {"kid": ""}), lambda: token(id_claims(token_use=None), "unpublished"),
 ])  # fmt: skip
-def test_a_token_that_no_key_could_save_is_refused_at_once(keys: pool.KeyServer, made: Callable[[], str]) -> None:
+def test_an_invalid_token_is_refused_without_fetching_keys(keys: pool.KeyServer, made: Callable[[], str]) -> None:
     assert call(token(id_claims())).status == 200
     assert call(made()).problem == (401, "unauthorized")
     assert len(keys.fetches) == 1
