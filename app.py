@@ -9,7 +9,7 @@ if "AWS_CHALICE_CLI_MODE" in os.environ:  # pragma: no cover - set by the `chali
     import tools.local.chalice_cli  # noqa: F401 - gives the command the settings of its stage; never shipped
 
 from chalicelib import about
-from chalicelib.about import Greeting, Health
+from chalicelib.about import Greeting, Health, Links
 from chalicelib.auth.authorizers import MachineAuthorizer, UserAuthorizer, authorize, username
 from chalicelib.config import settings
 from chalicelib.http import responses
@@ -85,6 +85,12 @@ def hello(request: Request) -> Greeting:
     return about.greet(request.principal)
 
 
+@app.route("/", methods=["GET"], returns=Links)
+def links(request: Request) -> Links:
+    """Name the documentation of the API and its health check."""
+    return about.links(request.api_url)
+
+
 @app.route("/health", methods=["GET"], returns=Health)
 def health() -> Health:
     """Report that the API is up; calls no other service."""
@@ -92,9 +98,9 @@ def health() -> Health:
 
 
 @app.route("/openapi.json", methods=["GET"])
-def openapi() -> Response:
+def openapi(request: Request) -> Response:
     """Return this description of the API, in OpenAPI 3.1."""
-    return about.openapi()
+    return about.openapi(request.api_url)
 
 
 @app.route("/docs", methods=["GET"])

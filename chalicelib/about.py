@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 from chalice import Response
 from msgspec import Struct
 
@@ -18,6 +19,14 @@ class Greeting(Struct, frozen=True):
     user: str
 
 
+class Links(Struct, frozen=True):
+    """Where to go from the root of the API."""
+
+    docs: str
+    openapi: str
+    health: str
+
+
 class Health(Struct, frozen=True):
     """The release that is deployed."""
 
@@ -30,14 +39,22 @@ def greet(username: str) -> Greeting:
     return Greeting("Hello, authenticated user!", username)
 
 
+def links(api_url: str) -> Links:
+    """Return the addresses of the documentation and of the health check of the API at an address."""
+    return Links(f"{api_url}/docs", f"{api_url}/openapi.json", f"{api_url}/health")
+
+
 def health() -> Health:
     """Return the release that is deployed."""
     return Health("ok", __version__)
 
 
-def openapi() -> Response:
-    """Return the OpenAPI document, which `make generate` writes."""
-    return Response(_read("openapi.json"), {"Content-Type": "application/json"}, 200)
+def openapi(api_url: str) -> Response:
+    """Return the OpenAPI document, which `make generate` writes, with the address of the API as its server."""
+    document = msgspec.json.decode(_read("openapi.json"))
+    document["servers"][0]["url"] = api_url or "."
+    body = msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
+    return Response(body, {"Content-Type": "application/json"}, 200)
 
 
 def docs() -> Response:

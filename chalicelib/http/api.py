@@ -39,7 +39,11 @@ from chalicelib.problems import (
 
 CORS = CORSConfig(
     allow_origin=settings.web_origin,
-    allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"],
+    # The last five are sent by tracing libraries (W3C Trace Context and Baggage, Sentry) and by older clients.
+    allow_headers=[
+        *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"),
+        *("baggage", "sentry-trace", "traceparent", "tracestate", "X-Requested-With"),
+    ],
     expose_headers=["ETag", "Idempotency-Replayed", "Location", "Retry-After", "X-Request-Id"],
     max_age=3600,
 )

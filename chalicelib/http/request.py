@@ -42,6 +42,7 @@ _TAG = r'(?:W/)?"([!#-~\x80-\xff]*)"'
 _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
 _VERSION = re.compile(r"([1-9][0-9]{0,14})(?:(?:--?|[;:])(?:gzip|br|zstd|deflate))?")
 _NO_VERSION = frozenset({0})  # no item has it
+_HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?")
 _LINE_END = re.compile(r"\r\n?")
 _BARE_KEY = re.compile(r"[!#-~][!-~]*")
 _QUOTED_KEY = re.compile(r'"((?:[!#-\[\]-~]|\\["\\])*)"')  # a String of RFC 9651, section 3.3.3, without blanks
@@ -103,16 +104,25 @@ class Request:
     def has_version(self, version: int) -> bool:
         """Return whether If-None-Match names this version; raises MalformedRequest."""
         header = self.header("if-none-match")
-        if header is None:
-            return False
-        versions = parse_tags(header)
+        versions = _NO_VERSION if header is None else parse_tags(header)
         return versions is None or version in versions
 
+    @property
+    def _path(self) -> str:
+        """The path of this request as the client spells it: stage or base path included, without a final slash."""
+        return str(self.context["path"] if "stage" in self.context else self._request.path).rstrip("/")
+
     def path_of(self, item_id: str) -> str:
-        """Return the path of an item below this request's path, as the client spells it: stage or base path included."""
-        in_gateway = "stage" in self.context
-        path = str(self.context["path"]).rstrip("/") if in_gateway else self._request.path
-        return f"{path}/{item_id}"
+        """Return the path of an item below this request's path."""
+        return f"{self._path}/{item_id}"
+
+    @property
+    def api_url(self) -> str:
+        """The address of the API as the client spells it, such as https://api.example.com/v1; empty without a host."""
+        host = str(self.context.get("domainName") or self.header("host") or "")
+        scheme = "https" if "domainName" in self.context else "http"
+        base = self._path.removesuffix(str(self.context["resourcePath"]).rstrip("/"))
+        return f"{scheme}://{host}{base}" if _HOST.fullmatch(host) else base
 
     def header(self, name: str) -> str | None:
         """Return a header without the white space around it (RFC 9110, section 5.6.3); `name` is in lower case.
@@ -211,9 +221,7 @@ def parse_json(raw: bytes) -> object:
         raise MalformedRequest(message)
     too_deep = f"The body is nested deeper than {_MAX_DEPTH} levels."
     try:
-        value = json.loads(
-            text, object_pairs_hook=_members, parse_int=_integer, parse_float=_number, parse_constant=_constant
-        )
+        value = json.loads(text, object_pairs_hook=_members, parse_int=_integer, parse_float=_number, parse_constant=_number)
     except json.JSONDecodeError as error:
         what = "goes on after its JSON value" if error.msg == "Extra data" else "is not JSON"
         message = f"The body {what}: see line {error.lineno}, column {error.colno}."
@@ -239,7 +247,7 @@ def validate(values: Mapping[str, object], wanted: type[S], place: str) -> S:
             continue
         try:
             plain = _LINE_END.sub("\n", value) if isinstance(value, str) else value
-            valid[name] = msgspec.convert(plain, fields[name].type, dec_hook=_parse)
+            valid[name] = msgspec.convert(plain, fields[name].type, dec_hook=lambda wanted, raw: wanted.parse(raw))
         except (msgspec.ValidationError, UnicodeError):  # UnicodeError: a lone surrogate, where one of several words is due
             errors.append(_error(place, name, f"must be {_rule(fields[name].type)}"))
     errors += [_error(place, name, "is required") for name, field in fields.items() if field.required and name not in values]
@@ -275,14 +283,9 @@ def _integer(digits: str) -> int:
 def _number(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        message = "A number is too large."
+        message = "NaN, infinities and numbers that do not fit in 64 bits are not accepted."
         raise MalformedRequest(message)
     return number
-
-
-def _constant(_text: str) -> float:
-    message = "NaN and infinities are not JSON."
-    raise MalformedRequest(message)
 
 
 def _is_deeper_than(limit: int, level: Iterable[object]) -> bool:
@@ -295,10 +298,6 @@ def _is_deeper_than(limit: int, level: Iterable[object]) -> bool:
             for child in (value.values() if isinstance(value, dict) else value)
         ]
     return any(isinstance(value, dict | list) for value in level)
-
-
-def _parse(wanted: Any, value: object) -> object:
-    return wanted.parse(value)
 
 
 def _rule(wanted: Any) -> str:

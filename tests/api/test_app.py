@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from app import app
 from chalicelib import __version__
+from tests.support.events import Context, event
 from tests.support.people import Person, client, path_of
 from tests.support.sdk_faults import network
 
@@ -545,6 +547,7 @@ class TestEveryResponse:
         assert set(response["headers"]["Access-Control-Allow-Methods"].split(",")) == {*methods.split(), "OPTIONS"}
         allowed = set(response["headers"]["Access-Control-Allow-Headers"].split(","))
         assert allowed >= {"Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"}
+        assert allowed >= {"baggage", "sentry-trace", "traceparent", "tracestate", "X-Requested-With"}
         assert all(name.startswith("Access-Control-") for name in response["headers"])
 
     @pytest.mark.parametrize(("method", "path", "allow"), [
@@ -558,7 +561,7 @@ class TestEveryResponse:
         assert response.problem == (405, "method-not-allowed")
         assert set(response.headers["Allow"].split(", ")) == set(allow.split())
 
-    @pytest.mark.parametrize("path", ["/", "/task", "/tasks/x/y", "/TASKS", "/admin", "//tasks", "/health/x"])
+    @pytest.mark.parametrize("path", ["/task", "/tasks/x/y", "/TASKS", "/admin", "//tasks", "/health/x"])
     def test_a_404_repeats_nothing_of_the_request(self, alice: Person, nobody: Person, path: str) -> None:
         assert alice("GET", path).problem == (404, "not-found")
         assert nobody("GET", path).problem == (404, "not-found")
@@ -578,6 +581,28 @@ class TestEveryResponse:
     @pytest.mark.parametrize("path", ["/tasks", "/health", "/nowhere"])
     def test_head_is_not_found(self, alice: Person, path: str) -> None:
         assert alice("HEAD", path).problem == (404, "not-found")
+
+
+@pytest.mark.parametrize(("changes", "url"), [
+    ({"domainName": "a1b2.execute-api.eu-central-1.amazonaws.com"}, "https://a1b2.execute-api.eu-central-1.amazonaws.com/prod"),
+    ({"domainName": "api.example.com", "path": "/v1{path}"}, "https://api.example.com/v1"),
+    ({"domainName": "api.example.com", "path": "{path}"}, "https://api.example.com"),
+    ({}, "http://127.0.0.1:8000/prod"), ({"domainName": 'a"b'}, "/prod"),
+])  # fmt: skip
+def test_the_document_and_the_root_name_the_address_of_the_api(changes: dict[str, str], url: str) -> None:
+    def get(path: str) -> Any:
+        request = event("GET", path, headers={"Host": "127.0.0.1:8000"}, multiValueHeaders={})
+        request["requestContext"] |= {name: value.format(path=path) for name, value in changes.items()}
+        return json.loads(app(request, Context())["body"])
+
+    assert get("/openapi.json")["servers"][0]["url"] == url
+    assert get("/") == {"docs": f"{url}/docs", "openapi": f"{url}/openapi.json", "health": f"{url}/health"}
+
+
+def test_without_a_host_the_document_names_a_relative_address(nobody: Person) -> None:
+    assert nobody("GET", "/openapi.json").json["servers"][0]["url"] == "."
+    assert nobody("GET", "/", Host="localhost:8000").json["docs"] == "http://localhost:8000/docs"
+    assert nobody("GET", "/?x=1").problem == (422, "validation")
 
 
 def test_health_calls_nothing_and_returns_the_release(nobody: Person) -> None:

@@ -192,6 +192,9 @@ class TestCharsets:
         assert alice("DELETE", path, Content_Type=f"application/json{parameters}").status == 204
 
 
+NUMBERS = "NaN, infinities and numbers that do not fit in 64 bits are not accepted."
+
+
 class TestBodies:
     @pytest.mark.parametrize("body", [b'\xef\xbb\xbf{"title": "T"}', b'\xef\xbb\xbf \n{"title": "T"}'])
     def test_one_byte_order_mark_is_ignored(self, alice: Person, body: bytes) -> None:
@@ -209,8 +212,8 @@ class TestBodies:
         (b'{"x": {"y": [{"due_at": 1, "due_at": 2}]}}', "The member due_at is there twice."),
         (b'{"carol@example.com": 1, "carol@example.com": 2}', "A member is there twice."),
         (b'{"": 1, "": 2}', "A member is there twice."), (b'{"' + b"x" * 65 + b'": 1, "' + b"x" * 65 + b'": 2}', "A member is there twice."),
-        (b'{"title": NaN}', "NaN and infinities are not JSON."), (b'{"title": -Infinity}', "NaN and infinities are not JSON."),
-        (b'{"title": 1e400}', "A number is too large."), (b'{"title": -1e400}', "A number is too large."),
+        (b'{"title": NaN}', NUMBERS), (b'{"title": -Infinity}', NUMBERS),
+        (b'{"title": 1e400}', NUMBERS), (b'{"title": -1e400}', NUMBERS),
         (b'{"title": 18446744073709551616}', "An integer does not fit in 64 bits."), (b'{"title": ' + b"9" * 5000 + b"}", "An integer does not fit in 64 bits."),
         (b"[" * 21 + b"]" * 21, "The body is nested deeper than 20 levels."), (b"[" * 30000, "The body is nested deeper than 20 levels."),
     ])  # fmt: skip

@@ -59,6 +59,7 @@ OPERATIONS = {
         202, "The outcome; accepted is not delivered.", ("Idempotency-Replayed",), ("Idempotency-Key",), requires_key=True
     ),
     "hello": Operation(200, "A greeting."),
+    "links": Operation(200, "The addresses."),
     "health": Operation(200, "The API is up."),
     "openapi": Operation(200, "This document."),
     "docs": Operation(200, "A page.", ("Content-Security-Policy",), media_type="text/html"),
@@ -84,6 +85,7 @@ EXAMPLES: dict[Any, object] = {
     SmsMessage: {"to": "+12025550100", "message": "Your order is on its way"},
     Receipt: Receipt("a8e065ab-2f5b-4a11-91f3-734047dbd447", "sent"),
     about.Greeting: about.greet(_SUB),
+    about.Links: about.links("https://api.example.com"),
     about.Health: about.Health("ok", __version__),
 }
 ID = _TASK.task_id
