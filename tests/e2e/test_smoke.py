@@ -172,7 +172,10 @@ class TestOtherRoutes:
         name = claims["cognito:username" if kind == "IdToken" else "username"]
         assert (response.status, response.json) == (200, {"message": "Hello, authenticated user!", "user": name})
 
-    def test_health_openapi_and_docs_need_no_token(self, stage: Stage) -> None:
+    def test_the_root_health_openapi_and_docs_need_no_token(self, stage: Stage) -> None:
+        links = stage.api("GET", "/").json
+        assert links["docs"].endswith(f"/{stage.api.stage}/docs")
+        assert links["docs"].removesuffix("/docs") == stage.api("GET", "/openapi.json").json["servers"][0]["url"]
         assert stage.api("GET", "/health").json["status"] == "ok"
         assert stage.api("GET", "/openapi.json").json["openapi"] == "3.1.0"
         page = stage.api("GET", "/docs")
