@@ -46,7 +46,7 @@ load: .venv  ## load a deployed stack with 64 clients (SECONDS=60)
 .venv:
 	@"$(PYTHON)" tools/install.py .venv requirements-dev.txt "$$REPEAT"
 
-generate: .venv  ## write the generated files: OpenAPI, docs page, policies, merge template, licences
+generate: .venv  ## write the generated files: OpenAPI, docs page, README's routes, policies, merge template, licences
 	@.venv/bin/python -m tools generate
 
 rename: .venv  ## give the project another name (NAME=orders-api)

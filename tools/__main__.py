@@ -51,10 +51,13 @@ def _use_local_aws(arguments: argparse.Namespace) -> None:
 def _generate(_: argparse.Namespace) -> None:
     stages.ignore_aws_account()
     stages.apply_placeholder_settings(stages.LOCAL)  # the app reads its settings when it is imported
-    from tools.deploy import template
-    from tools.generate import licences, openapi, policies, reference
+    from tools import generate
 
-    for module in (openapi, reference, policies, template, licences):
+    generate.import_sources()
+    from tools.deploy import template
+    from tools.generate import licences, openapi, policies, readme, reference
+
+    for module in (openapi, reference, readme, policies, template, licences):
         module.write()
 
 
@@ -99,7 +102,9 @@ _COMMANDS = {
     "token": _Command(_use_local_aws, "sign in a local user and print the ID token", "user"),
     "machine-token": _Command(_use_local_aws, "print an access token of the machine client"),
     "inbox": _Command(_use_local_aws, "print the SMS messages that were sent"),
-    "generate": _Command(_generate, "write the generated files: OpenAPI, docs page, policies, merge template, licences"),
+    "generate": _Command(
+        _generate, "write the generated files: OpenAPI, docs page, README's routes, policies, merge template, licences"
+    ),
     "rename": _Command(_rename, "give the project another name, such as orders-api, in every tracked file", "name"),
     "package": _Command(_package, "write the CloudFormation template and the zip of a stage to dist", "stage"),
     "package-terraform": _Command(_package, "write the Terraform module and the zip of a stage to dist", "stage"),

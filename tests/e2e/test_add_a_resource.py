@@ -1,5 +1,6 @@
 """docs/add-a-resource.md, followed word by word in a copy of the checkout."""
 
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.e2e.test_package import run as run_linter
 from tests.support.local_server import copy_checkout
 
 PAGE = (ROOT / "docs" / "add-a-resource.md").read_text()
@@ -73,3 +75,73 @@ def test_generate_says_in_a_sentence_what_a_new_route_lacks(tmp_path: Path) -> N
     )
     assert "POST /projects has no example: add NewProject to EXAMPLES in tools/generate/operations.py." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_background_functions_are_packaged_with_policy_settings_and_stream(tmp_path: Path) -> None:
+    copy = copy_checkout(tmp_path / "copy")
+    functions = [
+        code
+        for code in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+        if "def report" in code or "def index" in code
+    ]
+    assert len(functions) == 2
+
+    def change(name: str, old: str, new: str) -> None:
+        text = (copy / name).read_text()
+        assert old in text
+        (copy / name).write_text(text.replace(old, new))
+
+    def run(*command: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([sys.executable, "-m", *command], cwd=copy, check=False, capture_output=True, text=True)
+
+    change("app.py", "import AuthRequest", "import AuthRequest, CloudWatchEvent, DynamoDBEvent")
+    (copy / "app.py").write_text((copy / "app.py").read_text() + "\n\n" + "\n\n".join(functions))
+    lacks = run("tools", "generate").stderr.splitlines()
+    assert len(lacks) == 2 * (1 + 3 + 1), lacks  # a policy, its name in three stages, a log group
+    change(
+        "tools/generate/policies.py",
+        '"user_authorizer": ()}',
+        '"user_authorizer": (), "report": ("dynamodb",), "index_change": ()}',
+    )
+    config = json.loads((copy / ".chalice" / "config.json").read_text())
+    template = json.loads((copy / ".chalice" / "resources.json").read_text())
+    for name in ("report", "index_change"):
+        for stage in ("dev", "staging", "prod"):
+            config["stages"][stage]["lambda_functions"][name] = {"iam_policy_file": f"policy-{stage}-{name}.json"}
+        log = template["Resources"]["ApiLog"]
+        group = log["Properties"] | {"LogGroupName": {"Fn::Sub": f"/aws/lambda/task-api-${{Stage}}-{name}"}}
+        template["Resources"][f"Log{name.title().replace('_', '')}"] = log | {"Properties": group}
+    template["Resources"]["Table"]["Properties"]["StreamSpecification"] = {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    (copy / ".chalice" / "config.json").write_text(json.dumps(config))
+    (copy / ".chalice" / "resources.json").write_text(json.dumps(template))
+    assert run("tools", "generate").stderr == ""
+    done = run("tools", "package", "prod")
+    assert done.returncode == 0, done.stderr
+    packaged = copy / "dist" / "prod" / "template.json"
+    resources = json.loads(packaged.read_text())["Resources"]
+    for name in ("Report", "IndexChange"):
+        variables = resources[name]["Properties"]["Environment"]["Variables"]
+        assert variables["TABLE_NAME"] == {"Ref": "Table"}
+        assert variables["WEB_ORIGIN"] == {"Ref": "WebOrigin"}
+    (event,) = resources["Report"]["Properties"]["Events"].values()
+    assert event["Properties"]["Schedule"] == "rate(1 day)"
+    (event,) = resources["IndexChange"]["Properties"]["Events"].values()
+    assert event["Properties"]["Stream"] == {"Fn::GetAtt": ["Table", "StreamArn"]}
+    actions = {
+        name: {
+            action
+            for statement in resources[f"{name}Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+            for action in statement["Action"]
+            if not action.startswith(("logs:", "xray:"))
+        }
+        for name in ("Report", "IndexChange")
+    }
+    assert {"dynamodb:Query", "dynamodb:UpdateItem"} <= actions["Report"]
+    assert not any(action.startswith("sns:") for action in actions["Report"])
+    assert actions["IndexChange"] == {
+        f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
+    }
+    manifest = (copy / "dist" / "prod" / "MANIFEST.md").read_text()
+    assert "**report**" in manifest
+    linted = run_linter("cfn-lint", "-t", packaged)
+    assert (linted.returncode, linted.stdout) == (0, "")

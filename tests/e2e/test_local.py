@@ -427,7 +427,10 @@ class TestStartAndStop:
         assert server.process
         assert server.process.wait(TIMEOUT) == 0
         assert open_ports(server.port, server.aws_port) == []
-        assert (server.tools("stop").returncode, server.tools("stop").stderr) == (1, "Nothing is running here.\n")
+        assert (server.tools("stop").returncode, server.tools("stop").stderr) == (
+            1,
+            "Nothing is running here. Start it with `make run` or `chalice local`.\n",
+        )
 
     def test_the_server_stops_when_make_is_killed(self, tmp_path: Path) -> None:
         server = LocalServer(tmp_path / "home")

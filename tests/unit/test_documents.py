@@ -12,6 +12,7 @@ from app import app
 from chalicelib import __version__
 from chalicelib.problems import Problem
 from tests.conftest import ROOT
+from tools.generate import readme
 
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "AGENTS.md")] + sorted(
@@ -30,6 +31,7 @@ def test_the_routes_of_readme_are_the_routes_of_the_app() -> None:
         for method, entry in entries.items()
     }
     assert told == routes
+    assert readme.render() == README, "run: make generate"
 
 
 def test_the_tree_of_problems_is_the_tree_of_classes() -> None:

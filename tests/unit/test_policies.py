@@ -29,7 +29,9 @@ def test_every_function_of_every_stage_has_its_file() -> None:
     named = set()
     for name in STAGES:
         stage = config["stages"][name]
-        named |= {stage["iam_policy_file"], stage["lambda_functions"]["user_authorizer"]["iam_policy_file"]}
+        functions = stage["lambda_functions"]
+        assert functions.keys() == policies.FUNCTIONS.keys() - {""}
+        named |= {stage["iam_policy_file"], *(function["iam_policy_file"] for function in functions.values())}
     assert named == {path.name for path in FILES}
 
 

@@ -12,11 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from chalice.utils import to_cfn_resource_name
+
 from chalicelib import __version__
 from tools import install
 from tools.deploy import shipping
 from tools.deploy.template import MERGE_TEMPLATE
 from tools.errors import CommandError
+from tools.generate import policies
 from tools.stages import ROOT, app_name, read_config
 
 
@@ -104,9 +107,10 @@ def _manifest(stage: str, out: Path, template: dict[str, Any]) -> str:
         f"| {name} | {(out / name).stat().st_size:,} | `{hashlib.sha256((out / name).read_bytes()).hexdigest()}` |\n"
         for name in ("deployment.zip", "template.json", "import.json")
     )
-    policies = "".join(
+    permissions = "".join(
         f"\n**{function}**\n\n" + "".join(f"- {_describe(statement)}\n" for statement in _statements(resources[role]))
-        for function, role in (("API", "ApiHandlerRole"), ("Authorizer of /hello", "UserAuthorizerRole"))
+        for function, role in [("The API", "ApiHandlerRole")]
+        + [(name, f"{to_cfn_resource_name(name)}Role") for name in policies.functions()]
     )
     variables = resources["APIHandler"]["Properties"]["Environment"]["Variables"]
     limits = "".join(f"| {name} | {value} |\n" for name, value in sorted(variables.items()) if name.startswith("SMS_"))
@@ -118,7 +122,7 @@ def _manifest(stage: str, out: Path, template: dict[str, Any]) -> str:
         f"# Task API {__version__}, stage {stage}\n\n{resources['APIHandler']['Properties']['Runtime']} on "
         f"{resources['APIHandler']['Properties']['Architectures'][0]}. How to deploy it: docs/deploy.md.\n\n"
         f"| File | Bytes | SHA-256 |\n| --- | --- | --- |\n{hashes}\n"
-        f"## Permissions of the functions\n{policies}\n"
+        f"## Permissions of the functions\n{permissions}\n"
         f"## Limits of SMS messages\n\n| Setting | Value |\n| --- | --- |\n{limits}\n"
         f"## Parameters\n\n| Name | Default | Description |\n| --- | --- | --- |\n{parameters}"
     )

@@ -6,8 +6,11 @@ With it one stack has everything that the API needs. It is the same for all stag
 import json
 from typing import Any
 
+from chalice.utils import to_cfn_resource_name
+
 import app
 from tools.deploy import gateway_responses, stack
+from tools.generate import policies
 from tools.stages import ROOT, resource_name, stage_config
 
 MERGE_TEMPLATE = ROOT / ".chalice" / "merge.json"
@@ -100,13 +103,24 @@ def _functions() -> dict[str, Any]:
     return {
         # The names that `chalice deploy` gives them: policies, log groups and alarms refer to these.
         "APIHandler": {"Properties": function | {"FunctionName": {"Fn::Sub": resource_name("${Stage}")}}, "Metadata": skips},
-        "UserAuthorizer": {
-            "Properties": function | {"FunctionName": {"Fn::Sub": resource_name("${Stage}", "user_authorizer")}},
-            "Metadata": skips,
+        **{
+            to_cfn_resource_name(name): {
+                "Properties": function | {"FunctionName": {"Fn::Sub": resource_name("${Stage}", name)}} | _stream(name),
+                "Metadata": skips,
+            }
+            for name in policies.functions()
         },
         "ApiHandlerRole": {"Properties": boundary},
-        "UserAuthorizerRole": {"Properties": boundary},
+        **{f"{to_cfn_resource_name(name)}Role": {"Properties": boundary} for name in policies.functions()},
     }
+
+
+def _stream(function: str) -> dict[str, Any]:
+    """Return the stream of the table, for a function that reads it: its ARN is unknown before the table exists."""
+    if not policies.reads_stream(function):
+        return {}
+    stream = {"Properties": {"Stream": {"Fn::GetAtt": ["Table", "StreamArn"]}}}
+    return {"Events": {f"{to_cfn_resource_name(function)}DynamodbEventSource": stream}}
 
 
 def _api() -> dict[str, Any]:

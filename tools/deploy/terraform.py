@@ -25,6 +25,7 @@ _REFERENCES = {
 """The Terraform expression for each reference in the CloudFormation template."""
 
 _LOG_GROUPS = {"api_handler": "api", "user_authorizer": "authorizer"}
+"""The log groups in logs.tf that do not have the name of their function."""
 
 
 def package(stage: str, out: Path, **changes: object) -> None:
@@ -53,7 +54,12 @@ def _complete(generated: dict[str, Any], stage: str, merge: dict[str, Any]) -> d
         function["kms_key_arn"] = "${local.kms_key_arn}"
         function["reserved_concurrent_executions"] = "${local.reserved_concurrency}"
         # The role may not create log groups: log lines are lost until the log group exists.
-        function["depends_on"] = [f"aws_cloudwatch_log_group.{_LOG_GROUPS[name]}", f"aws_iam_role_policy.{name}_role"]
+        function["depends_on"] = [
+            f"aws_cloudwatch_log_group.{_LOG_GROUPS.get(name, name)}",
+            f"aws_iam_role_policy.{name}_role",
+        ]
+    for mapping in resources.get("aws_lambda_event_source_mapping", {}).values():
+        mapping["event_source_arn"] = "${aws_dynamodb_table.tasks.stream_arn}"
     for role in resources["aws_iam_role"].values():
         role["permissions_boundary"] = "${local.permissions_boundary_arn}"
     # Chalice would create the stage here, without logs, traces and limits; stage.tf creates it instead.

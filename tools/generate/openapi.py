@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from chalice.app import RouteEntry
-from msgspec import structs
+from msgspec import Struct, structs
 
 import app
 from chalicelib import __version__, problems, values
 from chalicelib.http.api import Declared
 from chalicelib.problems import Problem
 from chalicelib.values import Limit
+from tools.errors import CommandError
 from tools.generate import schemas
 from tools.generate.openapi_text import (
     COMMON_HEADERS,
@@ -80,17 +81,51 @@ def document() -> dict[str, Any]:
 
 
 def write() -> None:
-    """Write the document, and print to stderr what it lacks."""
+    """Write the document, and print to stderr what it lacks; raises CommandError for a type without a schema."""
+    if lines := undescribable():
+        raise CommandError("\n".join(lines))
     DOCUMENT.write_text(json.dumps(document(), indent=1) + "\n")
     for line in missing():
         print(line, file=sys.stderr)
 
 
+def undescribable() -> list[str]:
+    """Return a sentence for each type that a route declares and that has no JSON schema."""
+    declared_types = [(f"{entry.method} {path}", declared(entry)) for path, entry in _routes()]
+    return [
+        f"{route} cannot be described: {error}. Correct the type in the route or in its module."
+        for route, types in declared_types
+        for kind in (types.body, types.query, types.returns)
+        if kind and (error := _schema_error(kind))
+    ]
+
+
+def _schema_error(kind: Any) -> str:
+    if not (isinstance(kind, type) and issubclass(kind, Struct)):
+        return f"{kind!r} is not a subclass of msgspec.Struct"
+    for field in structs.fields(kind):
+        try:
+            schemas.of(field.type)
+        except (TypeError, ValueError) as error:
+            return f"the type of {kind.__name__}.{field.name} has no JSON schema ({str(error).splitlines()[0]})"
+    return ""
+
+
 def missing() -> list[str]:
-    """Return a sentence for each thing that operations.py does not describe."""
-    lines = []
+    """Return a sentence for each thing that the document needs and that is not there."""
+    views = {entry.view_function.__name__ for _, entry in _routes()}
+    lines = [
+        f"No route has the view {name}: remove {name!r} from OPERATIONS in tools/generate/operations.py."
+        for name in OPERATIONS
+        if name not in views
+    ]
     for path, entry in _routes():
         name, types = entry.view_function.__name__, declared(entry)
+        if not inspect.getdoc(entry.view_function):
+            lines.append(f"{entry.method} {path} has no summary: give its view {name} a docstring of one sentence.")
+        taken = inspect.signature(entry.view_function).parameters.keys() - {"request"}
+        if taken != set(entry.view_args):
+            lines.append(f"{entry.method} {path} and the parameters of its view {name} do not match: name them alike.")
         if name not in OPERATIONS:
             lines.append(
                 f"{entry.method} {path} is not described: add {name!r} to OPERATIONS in tools/generate/operations.py."

@@ -8,13 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from chalice.analyzer import APICallCollector, AppViewTypeInfer, parse_code
+from chalice.app import DynamoDBEventConfig
 from chalice.policy import PolicyBuilder
 
+import app
+from tools.deploy import stack
 from tools.errors import CommandError
-from tools.stages import ROOT, aws_stages, resource_name
+from tools.stages import ROOT, aws_stages, resource_name, stage_config
 
-FUNCTIONS = {"": True, "user_authorizer": False}
-"""The functions, and whether each calls AWS. The API itself has no name. The keys of the pool are public: no call of AWS."""
+FUNCTIONS: dict[str, tuple[str, ...]] = {"": (".",), "user_authorizer": ()}
+"""The folders of chalicelib whose calls of AWS each function may make, by its name; the API itself has no name.
+
+The authorizer calls nothing: the keys of the pool are public.
+"""
+
+_STREAM = ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
+"""What Lambda calls to read the stream of a table (AWS Lambda Developer Guide, "Using AWS Lambda with Amazon DynamoDB")."""
 
 _IN_A_TRANSACTION = {
     "Put": "PutItem",
@@ -35,6 +44,45 @@ class _EveryFunction(AppViewTypeInfer):
         """Leave methods alone: the analyzer cannot enter them."""
 
 
+def functions() -> list[str]:
+    """Return the names of the app's functions beside the API: authorizers, schedules, event sources and others."""
+    kinds = (app.app.builtin_auth_handlers, app.app.event_sources, app.app.pure_lambda_functions)
+    return [function.name for kind in kinds for function in kind]
+
+
+def reads_stream(function: str) -> bool:
+    """Return whether `@app.on_dynamodb_record` declares the function."""
+    return any(isinstance(source, DynamoDBEventConfig) and source.name == function for source in app.app.event_sources)
+
+
+def missing() -> list[str]:
+    """Return a sentence for each thing that a function of the app needs and that is not there."""
+    lines = [
+        f"The function {name} has no policy: add it to FUNCTIONS in tools/generate/policies.py."
+        for name in functions()
+        if name not in FUNCTIONS
+    ]
+    lines += [
+        f"No function is named {name}: remove it from FUNCTIONS in tools/generate/policies.py."
+        for name in FUNCTIONS
+        if name and name not in functions()
+    ]
+    lines += [
+        f"Stage {stage} does not name the policy of {name}: add "
+        f'"{name}": {{"iam_policy_file": "policy-{stage}-{name}.json"}} to its lambda_functions in .chalice/config.json.'
+        for stage in aws_stages()
+        for name in functions()
+        if name not in stage_config(stage).get("lambda_functions", {})
+    ]
+    groups = {json.dumps(resource.get("Properties", {}).get("LogGroupName")) for resource in _resources().values()}
+    lines += [
+        f"The function {name} has no log group: add {group} to .chalice/resources.json and .chalice/terraform/logs.tf."
+        for name in functions()
+        if json.dumps({"Fn::Sub": (group := f"/aws/lambda/{resource_name('${Stage}', name)}")}) not in groups
+    ]
+    return lines
+
+
 def calls(source: str) -> dict[str, set[str]]:
     """Return the calls of AWS in a source, by service: {"dynamodb": {"put_item"}}."""
     parsed = parse_code(source)
@@ -53,8 +101,8 @@ def _calls_of(path: Path, source: str) -> dict[str, set[str]]:
 
 def policy(stage: str, function: str) -> dict[str, Any]:
     """Return what a function of a stage may do: no action and no resource more than it uses."""
-    paths = sorted((ROOT / "chalicelib").rglob("*.py")) if FUNCTIONS[function] else []
-    sources = {path: path.read_text() for path in paths}
+    folders = [ROOT / "chalicelib" / name for name in FUNCTIONS[function]]
+    sources = {path: path.read_text() for folder in folders for path in sorted(folder.rglob("*.py"))}
     found: dict[str, set[str]] = {}
     for path, source in sources.items():  # one by one, so that functions of two modules may have the same name
         if "boto3.client(" in source:
@@ -69,9 +117,9 @@ def policy(stage: str, function: str) -> dict[str, Any]:
         for source in sources.values()
         if f'"{name}": ' in source
     }
-    resources = json.loads((ROOT / ".chalice" / "resources.json").read_text())["Resources"]["Table"]["Properties"]
+    properties = _resources()["Table"]["Properties"]
     indexes = [
-        index["IndexName"] for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes") for index in resources[kind]
+        index["IndexName"] for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes") for index in properties[kind]
     ]
     table = f"arn:*:dynamodb:*:*:table/{resource_name(stage)}"
     name = resource_name(stage, function)
@@ -80,8 +128,9 @@ def policy(stage: str, function: str) -> dict[str, Any]:
         _allow(
             "Indexes", ["dynamodb:Query"] * ("dynamodb:Query" in actions), [f"{table}/index/{index}" for index in indexes]
         ),
+        _allow("Stream", [f"dynamodb:{name}" for name in _STREAM] * reads_stream(function), f"{table}/stream/*"),
         # A phone number is no resource that a policy could name: everything but topics is what is left.
-        _allow("Texts", sorted(action for action in actions if action.startswith("sns:")), "arn:*:sns:*:*:*", "NotResource"),
+        _allow("Sms", sorted(action for action in actions if action.startswith("sns:")), "arn:*:sns:*:*:*", "NotResource"),
         _allow("Log", ["logs:CreateLogStream", "logs:PutLogEvents"], f"arn:*:logs:*:*:log-group:/aws/lambda/{name}:*"),
         _allow("Trace", ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*"),
     ]
@@ -89,7 +138,7 @@ def policy(stage: str, function: str) -> dict[str, Any]:
 
 
 def files() -> dict[Path, str]:
-    """Return every policy file and what stands in it."""
+    """Return the text of every policy file."""
     return {
         ROOT / ".chalice" / ("-".join(filter(None, ("policy", stage, function))) + ".json"): json.dumps(
             policy(stage, function), indent=2
@@ -101,9 +150,16 @@ def files() -> dict[Path, str]:
 
 
 def write() -> None:
-    """Write them all."""
+    """Write them all; raises CommandError with a sentence for each thing that a function lacks."""
+    if lines := missing():
+        raise CommandError("\n".join(lines))
     for path, text in files().items():
         path.write_text(text)
+
+
+def _resources() -> dict[str, Any]:
+    resources: dict[str, Any] = stack.read_template()["Resources"]
+    return resources
 
 
 def _allow(sid: str, actions: list[str], resource: str | list[str], element: str = "Resource") -> dict[str, Any]:

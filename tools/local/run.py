@@ -53,7 +53,7 @@ def stop() -> None:
         with emulator.hold_lock(entry, fcntl.LOCK_EX):  # the process holds it until it ends
             stopped += 1
     if not stopped:
-        message = "Nothing is running here."
+        message = "Nothing is running here. Start it with `make run` or `chalice local`."
         raise CommandError(message)
     _print(f"Stopped {stopped}. {_KEPT}")
 
