@@ -1,20 +1,25 @@
-"""Selects, orders and sets the modes of the files in the zip of the functions, the same on every machine.
+"""Selects the files in the zip of the functions, compiles them, and sets their order and modes, the same on every machine.
 
-Chalice itself zips everything in chalicelib and vendor, in the order of the file system and with the modes of the checkout,
-and downloads wheels for the machine that packages first. tools/local/chalice_cli.py calls `apply` to change that.
+Chalice itself zips everything in chalicelib, vendor and packages, in the order of the file system and with the modes of the
+checkout, without bytecode, and downloads wheels for the machine that packages first. tools/local/chalice_cli.py calls `apply`
+to change that. docs/decisions/0009-package.md says why.
 """
 
 import fcntl
 import os
+import re
 import shutil
 import stat
 import subprocess
 import sys
+import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from chalice.utils import ChaliceZipFile, OSUtils
+from chalice.deploy.packager import LambdaDeploymentPackager
+from chalice.utils import OSUtils
 
 from tools.errors import CommandError
 from tools.stages import stage_config
@@ -23,6 +28,25 @@ _FOLDERS = ("chalicelib", "vendor")
 _CACHE = "__pycache__"
 _MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 _EXECUTABLE = (b"\x7fELF", b"#!")
+_TASK = "/var/task"  # where Lambda unpacks the zip
+
+SERVICES = ("dynamodb", "sns")
+"""The AWS services that the functions can call: of botocore's 15 MB of data, only theirs are shipped."""
+
+_UNUSED = re.compile(
+    rf"""
+      .*\.(pyi|pxd|h|rst) | .*/py\.typed       # for type checkers, compilers and readers
+    | .*/tests?/.*
+    | [^/]*\.data/.*                           # commands
+    | [^/]*\.dist-info/(?!METADATA|entry_points\.txt|licenses/|LICENSE|NOTICE).*
+    | (cffi|pycparser)/.*                      # of cffi, cryptography needs _cffi_backend.so alone
+    | boto3/(data|examples)/.*                 # for boto3.resource
+    | botocore/data/(?!({"|".join(SERVICES)})/)[^/]*/.*
+    | botocore/data/.*/examples-1\..*
+    """,
+    re.VERBOSE,
+)
+"""Files of packages, by their path in the zip, that nothing in Lambda reads."""
 
 
 def select_files(folder: Path) -> tuple[set[Path], set[Path]]:
@@ -73,7 +97,7 @@ def apply(folder: Path, stage: str) -> None:
         "PIP_NO_DEPS": "1",
         "PIP_REQUIRE_HASHES": "1",
     }
-    walk, create_zipinfo = OSUtils.walk, ChaliceZipFile._create_zipinfo  # noqa: SLF001 - only there can modes be set
+    walk, create = OSUtils.walk, LambdaDeploymentPackager.create_deployment_package
 
     def walk_shipped(self: OSUtils, path: str, **options: Any) -> Iterator[tuple[str, list[str], list[str]]]:
         try:
@@ -82,19 +106,43 @@ def apply(folder: Path, stage: str) -> None:
             sys.exit(str(error))  # Chalice would print an exception with its traceback
         at, ours = Path(path), Path(path).parent.resolve() == folder.resolve()
         for root, folders, names in walk(self, path, **options):
-            folders.sort()
-            inside = Path(root).relative_to(at.parent)
-            yield root, folders, sorted(name for name in names if not ours or inside / name in shipped)
+            inside = Path(root).relative_to(at)
+            wanted = [name for name in names if (at.name / inside / name in shipped if ours else is_used(inside / name))]
+            yield root, folders, wanted
 
-    def create_zipinfo_with_mode(self: ChaliceZipFile, filename: Any, *others: Any) -> Any:
-        info = create_zipinfo(self, filename, *others)
-        with Path(filename).open("rb") as file:
-            mode = 0o755 if file.read(4).startswith(_EXECUTABLE) else 0o644
-        info.external_attr = (stat.S_IFREG | mode) << 16
-        return info
+    def create_compiled(self: LambdaDeploymentPackager, *arguments: Any) -> str:
+        path = create(self, *arguments)
+        _compile(Path(path))
+        return path
 
     OSUtils.walk = walk_shipped  # type: ignore[assignment,method-assign]
-    ChaliceZipFile._create_zipinfo = create_zipinfo_with_mode  # type: ignore[assignment,method-assign] # noqa: SLF001
+    LambdaDeploymentPackager.create_deployment_package = create_compiled  # type: ignore[assignment,method-assign]
+
+
+def is_used(path: Path) -> bool:
+    """Return whether anything in Lambda reads this file of a package, given by its path in the zip."""
+    return not _UNUSED.fullmatch(path.as_posix())
+
+
+def _compile(path: Path) -> None:
+    """Add bytecode to a zip, for the Python that runs this, and write it again, sorted and with fixed dates and modes.
+
+    Python compares the hash of the source in the bytecode, not the date: all files of the zip are of 1980. A process of its own
+    compiles: the bytecode of Python 3.11 depends on the strings that other modules have interned.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder)
+        command = [sys.executable, "-I", "-S", "-m", "compileall", "-q", "-o", "0", "--invalidation-mode", "checked-hash"]
+        # A package may have files that are not for this Python: compileall names them, and they are shipped as they are.
+        subprocess.run([*command, "-s", folder, "-p", _TASK, folder], check=False)  # noqa: S603 - no shell
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in sorted(file for file in Path(folder).rglob("*") if file.is_file()):
+                contents = file.read_bytes()
+                info = zipfile.ZipInfo(str(file.relative_to(folder)))  # its date is the default, 1980
+                info.compress_type = zipfile.ZIP_DEFLATED
+                info.external_attr = (stat.S_IFREG | (0o755 if contents.startswith(_EXECUTABLE) else 0o644)) << 16
+                archive.writestr(info, contents)
 
 
 def _list_files(folder: Path) -> Iterator[Path]:
