@@ -179,10 +179,31 @@ class TestTheZip:
         names = contents(prod / "deployment.zip").keys()
         tops = {name.partition("/")[0] for name in names if ".dist-info" not in name}
         assert tops == {
-            "app.py", "chalicelib", "chalice", "cffi", f"_cffi_backend.cpython-3{sys.version_info.minor}-aarch64-linux-gnu.so", "cryptography", "jwt",
-            "msgspec", "phonenumbers", "pycparser",
-        } | {name for name in tops if name == "requirements.txt"}  # fmt: skip
-        assert not [name for name in names if "__pycache__" in name or name.startswith(("tools", "tests"))]
+            "app.py", "chalicelib", "chalice", f"_cffi_backend.cpython-3{sys.version_info.minor}-aarch64-linux-gnu.so", "cryptography", "jwt",
+            "msgspec", "phonenumbers", "boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py", "__pycache__",
+        }  # fmt: skip
+        unused = re.compile(r"(.*/)?(tests?|examples)/.*|.*\.(pyi|typed|h|pxd|rst|data/.*)|.*/(RECORD|WHEEL)")
+        assert not [name for name in names if unused.fullmatch(name)]
+
+    def test_the_zip_has_botocores_data_of_the_services_that_the_app_calls_and_of_no_others(self, prod: Path) -> None:
+        data = [name.split("/")[2:] for name in contents(prod / "deployment.zip") if re.match("botocore/data/.*json", name)]
+        assert {path[0] for path in data if len(path) > 1} == {"cognito-idp", "dynamodb", "sns"}
+        assert {path[0] for path in data if len(path) == 1} == {
+            "_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json",
+        }  # fmt: skip
+
+    def test_the_zip_has_the_licence_of_each_package(self, prod: Path) -> None:
+        names = contents(prod / "deployment.zip").keys()
+        locked = re.findall(r"^(\S+)==([^ ]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+        assert len(locked) > 5
+        for name, version in locked:
+            folder = f"{name.replace('-', '_')}-{version}.dist-info/"
+            assert any(entry.startswith(folder) and "LICENSE" in entry for entry in names), folder
+
+    def test_the_zip_is_no_larger_than_it_must_be(self, prod: Path) -> None:
+        """Most is cryptography (5 MB), then bytecode (2 MB)."""
+        assert (prod / "deployment.zip").stat().st_size < 10_500_000
+        assert sum(map(len, contents(prod / "deployment.zip").values())) < 32_000_000
 
     def test_the_manifest_contains_hashes_permissions_and_settings(self, prod: Path) -> None:
         manifest = (prod / "MANIFEST.md").read_text()

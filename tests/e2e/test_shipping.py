@@ -1,5 +1,10 @@
 """The zip of the functions has the same contents from every command, whatever else is in the checkout."""
 
+import importlib.util
+import json
+import marshal
+import os
+import re
 import stat
 import subprocess
 import sys
@@ -8,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib import __version__
 from tests.support.local_server import clean_environment, copy_checkout
+from tools import stages
 
 CHALICE = str(Path(sys.executable).with_name("chalice"))
 NO_METADATA = {"AWS_EC2_METADATA_DISABLED": "true"}  # otherwise boto3 looks for credentials on the network
@@ -155,6 +162,97 @@ class TestContents:
         done = subprocess.run(command, cwd=checkout, env=environment, check=False, capture_output=True, text=True)
         assert done.returncode == 1
         assert done.stderr.startswith("git cannot list the files to ship: fatal: detected dubious ownership")
+
+
+USE_EVERYTHING = """
+import importlib, pkgutil, sys
+sys.path.insert(0, sys.argv[1])
+import app, boto3, chalicelib, jwt, phonenumbers
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+for module in pkgutil.walk_packages(chalicelib.__path__, "chalicelib."):
+    importlib.import_module(module.name)
+for service in ("cognito-idp", "dynamodb", "sns"):
+    boto3.client(service)
+key = rsa.generate_private_key(65537, 2048)
+jwt.decode(jwt.encode({}, key, "RS256"), key.public_key(), ["RS256"])
+phonenumbers.region_code_for_number(phonenumbers.parse("+12025550100"))
+print("release", chalicelib.__version__)
+"""
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the files of a zip for x86-64, where these tests run; their date is that in the zip, 1980."""
+    checkout = copy_checkout(tmp_path_factory.mktemp("native") / "checkout")
+    config = checkout / ".chalice" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"lambda_architecture": "x86_64"}))
+    folder = checkout.parent / "task"
+    with zipfile.ZipFile(build(checkout, MAKE)) as archive:
+        for entry in archive.infolist():
+            assert entry.date_time == (1980, 1, 1, 0, 0, 0)
+            os.utime(archive.extract(entry, folder), (315532800, 315532800))
+    return folder
+
+
+def run(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Use every package of an unpacked zip in a Python that has only these, and writes no bytecode, as in Lambda."""
+    settings = stages.environment_variables("prod") | stages.placeholder_settings() | {"AWS_DEFAULT_REGION": "eu-central-1"}
+    command = [sys.executable, "-I", "-S", "-B", "-v", "-c", USE_EVERYTHING, str(folder)]
+    return subprocess.run(command, env=clean_environment(**settings), check=False, capture_output=True, text=True)
+
+
+class TestBytecode:
+    @pytest.mark.parametrize("command", [MAKE, BARE, TERRAFORM, BARE_TERRAFORM], ids=" ".join)
+    def test_every_module_has_the_bytecode_of_its_source(self, tmp_path: Path, command: tuple[str, ...]) -> None:
+        checkout = copy_checkout(tmp_path / "checkout")
+        # Both would change where bytecode is written, or what it is.
+        path = build(checkout, command, PYTHONPYCACHEPREFIX=str(tmp_path / "cache"), PYTHONOPTIMIZE="1")
+        with zipfile.ZipFile(path) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+        modules = [Path(name) for name in files if name.endswith(".py")]
+        assert len(modules) > 500
+        for module in modules:
+            bytecode = files.pop(f"{module.parent / '__pycache__' / module.stem}.{sys.implementation.cache_tag}.pyc")
+            magic, flags, digest = bytecode[:4], int.from_bytes(bytecode[4:8], "little"), bytecode[8:16]
+            assert magic == importlib.util.MAGIC_NUMBER, module
+            assert flags == 0b11, "not checked by a hash"
+            assert digest == importlib.util.source_hash(files[str(module)]), module
+            assert marshal.loads(bytecode[16:]).co_filename == f"/var/task/{module}"  # noqa: S302 - ours
+        assert not [name for name in files if name.endswith(".pyc")]
+
+    def test_the_stages_python_compiles_nothing_and_needs_no_other_package(self, unpacked: Path) -> None:
+        done = run(unpacked)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count(f".pyc matches {unpacked}/") > 300
+        assert not re.findall(rf"^# code object from {unpacked}/.*\.py$", done.stderr, re.MULTILINE)
+
+    def test_bytecode_of_another_source_is_not_run(self, unpacked: Path) -> None:
+        module = unpacked / "chalicelib" / "__init__.py"
+        source, moment = module.read_text(), module.stat().st_mtime
+        changed = source.replace(__version__, "x" * len(__version__))
+        assert changed != source
+        try:
+            module.write_text(changed)
+            os.utime(module, (moment, moment))  # as the date and the size are the same, only the hash differs
+            assert run(unpacked).stdout == f"release {'x' * len(__version__)}\n"
+        finally:
+            module.write_text(source)
+            os.utime(module, (moment, moment))
+        assert run(unpacked).stdout == f"release {__version__}\n"
+
+    def test_bytecode_does_not_depend_on_hash_seed_and_folder(self, clean: Path, tmp_path: Path) -> None:
+        checkout = copy_checkout(tmp_path / "another folder")
+        assert build(checkout, BARE, PYTHONHASHSEED="1").read_bytes() == clean.read_bytes()
+
+    def test_a_file_with_a_syntax_error_is_named_and_shipped(self, tmp_path: Path) -> None:
+        checkout = copy_checkout(tmp_path / "checkout")
+        (checkout / "vendor" / "old").mkdir(parents=True)
+        (checkout / "vendor" / "old" / "template.py").write_text("print 1\n")
+        shipped = names(build(checkout, MAKE))
+        assert "old/template.py" in shipped
+        output = (checkout / "output.txt").read_text()
+        assert "Shipped without bytecode, because they have syntax errors: old/template.py\n" in output
 
 
 class TestEnvironment:

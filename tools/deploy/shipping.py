@@ -1,7 +1,7 @@
 """Selects the files in the zip of the functions, compiles them, and sets their order and modes, the same on every machine.
 
-Chalice itself zips everything in chalicelib, vendor and packages, in the order of the file system and with the modes of the
-checkout, without bytecode, and downloads wheels for the machine that packages first. tools/local/chalice_cli.py calls `apply`
+Chalice itself zips everything in chalicelib, vendor and packages, without bytecode, in the order of the file system and with
+the modes of the checkout, and downloads wheels for the machine that packages first. tools/local/chalice_cli.py calls `apply`
 to change that. docs/decisions/0009-package.md says why.
 """
 
@@ -30,23 +30,21 @@ _MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 _EXECUTABLE = (b"\x7fELF", b"#!")
 _TASK = "/var/task"  # where Lambda unpacks the zip
 
-SERVICES = ("dynamodb", "sns")
-"""The AWS services that the functions can call: of botocore's 15 MB of data, only theirs are shipped."""
-
 _UNUSED = re.compile(
-    rf"""
-      .*\.(pyi|pxd|h|rst) | .*/py\.typed       # for type checkers, compilers and readers
+    r"""
+      .*\.(pyi|pxd|h|rst) | .*/py\.typed         # for type checkers, compilers and readers
     | .*/tests?/.*
-    | [^/]*\.data/.*                           # commands
+    | [^/]*\.data/.*                             # commands
     | [^/]*\.dist-info/(?!METADATA|entry_points\.txt|licenses/|LICENSE|NOTICE).*
-    | (cffi|pycparser)/.*                      # of cffi, cryptography needs _cffi_backend.so alone
-    | boto3/(data|examples)/.*                 # for boto3.resource
-    | botocore/data/(?!({"|".join(SERVICES)})/)[^/]*/.*
-    | botocore/data/.*/examples-1\..*
+    | (cffi|pycparser)/.*                        # of cffi, cryptography needs _cffi_backend.so alone
+    | boto3/(data|examples)/.*                   # for boto3.resource
     """,
     re.VERBOSE,
 )
 """Files of packages, by their path in the zip, that nothing in Lambda reads."""
+
+_SERVICE = re.compile(r"botocore/data/([^/]+)/.*")
+_CLIENT = re.compile(rb"""\bboto3\.client\(\s*["']([\w-]+)["']""")
 
 
 def select_files(folder: Path) -> tuple[set[Path], set[Path]]:
@@ -97,6 +95,8 @@ def apply(folder: Path, stage: str) -> None:
         "PIP_NO_DEPS": "1",
         "PIP_REQUIRE_HASHES": "1",
     }
+    sources = [(folder / path).read_bytes() for path in shipped if path.suffix == ".py"]
+    services = {name.decode() for source in sources for name in _CLIENT.findall(source)}
     walk, create = OSUtils.walk, LambdaDeploymentPackager.create_deployment_package
 
     def walk_shipped(self: OSUtils, path: str, **options: Any) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -105,10 +105,13 @@ def apply(folder: Path, stage: str) -> None:
         except CommandError as error:
             sys.exit(str(error))  # Chalice would print an exception with its traceback
         at, ours = Path(path), Path(path).parent.resolve() == folder.resolve()
+
+        def is_wanted(file: Path) -> bool:
+            return at.name / file in shipped if ours else _is_used(file, services)
+
         for root, folders, names in walk(self, path, **options):
             inside = Path(root).relative_to(at)
-            wanted = [name for name in names if (at.name / inside / name in shipped if ours else is_used(inside / name))]
-            yield root, folders, wanted
+            yield root, folders, [name for name in names if is_wanted(inside / name)]
 
     def create_compiled(self: LambdaDeploymentPackager, *arguments: Any) -> str:
         path = create(self, *arguments)
@@ -119,23 +122,21 @@ def apply(folder: Path, stage: str) -> None:
     LambdaDeploymentPackager.create_deployment_package = create_compiled  # type: ignore[assignment,method-assign]
 
 
-def is_used(path: Path) -> bool:
-    """Return whether anything in Lambda reads this file of a package, given by its path in the zip."""
-    return not _UNUSED.fullmatch(path.as_posix())
-
-
 def _compile(path: Path) -> None:
     """Add bytecode to a zip, for the Python that runs this, and write it again, sorted and with fixed dates and modes.
 
-    Python compares the hash of the source in the bytecode, not the date: all files of the zip are of 1980. A process of its own
-    compiles: the bytecode of Python 3.11 depends on the strings that other modules have interned.
+    Python compares the hash of the source in the bytecode, not the date, which is the same for all files of a zip. It is
+    compiled in a process of its own: in Python 3.11 the result depends on the strings that other modules have interned.
     """
     with tempfile.TemporaryDirectory() as folder:
         with zipfile.ZipFile(path) as archive:
             archive.extractall(folder)
         command = [sys.executable, "-I", "-S", "-m", "compileall", "-q", "-o", "0", "--invalidation-mode", "checked-hash"]
-        # A package may have files that are not for this Python: compileall names them, and they are shipped as they are.
-        subprocess.run([*command, "-s", folder, "-p", _TASK, folder], check=False)  # noqa: S603 - no shell
+        command += ["-s", folder, "-p", _TASK, folder]
+        done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)  # noqa: S603 - no shell
+        failed = re.findall(rf"Error compiling '{re.escape(folder)}/(.*)'", done.stdout)
+        if failed:
+            print(f"Shipped without bytecode, because they have syntax errors: {', '.join(failed)}", flush=True)
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in sorted(file for file in Path(folder).rglob("*") if file.is_file()):
                 contents = file.read_bytes()
@@ -153,6 +154,12 @@ def _list_files(folder: Path) -> Iterator[Path]:
 
 def _is_plain(path: Path) -> bool:
     return not any(part.startswith(".") or part == _CACHE or part.endswith((".pyc", "~")) for part in path.parts)
+
+
+def _is_used(path: Path, services: set[str]) -> bool:
+    """Return whether a file of a package is shipped: botocore has 15 MB of data for all services."""
+    service = _SERVICE.fullmatch(path.as_posix())
+    return service[1] in services if service else not _UNUSED.fullmatch(path.as_posix())
 
 
 def _tracked(folder: Path) -> set[Path]:
