@@ -203,7 +203,7 @@ def run(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 class TestBytecode:
-    @pytest.mark.parametrize("command", [MAKE, BARE, TERRAFORM, BARE_TERRAFORM], ids=" ".join)
+    @pytest.mark.parametrize("command", [MAKE, BARE], ids=" ".join)
     def test_every_module_has_the_bytecode_of_its_source(self, tmp_path: Path, command: tuple[str, ...]) -> None:
         checkout = copy_checkout(tmp_path / "checkout")
         # Both would change where bytecode is written, or what it is.

@@ -10,12 +10,14 @@ PAGE = ROOT / "docs" / "licences.md"
 _EMBEDDED = ("chalice", "flask-swagger-ui")
 """Not in requirements.txt: Chalice adds its runtime to the zip, and docs.html contains Swagger UI."""
 
+_UNCLEAR = {"python-dateutil": "BSD-3-Clause"}
+"""Its metadata says "Dual License": later parts may be used under Apache-2.0 instead."""
+
 _START = """\
 # Licences of what is shipped
 
 The third-party packages in the zip of the functions; this project itself is under Apache-2.0 ([LICENSE](../LICENSE)).
-Each package contains its licence text. boto3 (Apache-2.0) is part of Lambda's runtime. `make generate`
-writes this page from `requirements.txt`.
+`make generate` writes this page from `requirements.txt`. The licence texts are in the zip, in the `.dist-info` folders.
 
 | Package | Version | Licence |
 | --- | --- | --- |
@@ -45,4 +47,4 @@ def write() -> None:
 
 def _licence(name: str) -> str:
     package = metadata.metadata(name).json
-    return str(package.get("license_expression") or package.get("license") or "unknown")
+    return _UNCLEAR.get(name) or str(package.get("license_expression") or package.get("license") or "unknown")
