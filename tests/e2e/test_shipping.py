@@ -123,7 +123,7 @@ class TestContents:
         for name in (NOTES, "vendor/package/module.py"):
             (checkout / name).parent.mkdir(parents=True, exist_ok=True)
             (checkout / name).write_text("1\n")
-        more = {NOTES, "package/module.py"}
+        more = {NOTES, "package/module.py", f"package/__pycache__/module.{sys.implementation.cache_tag}.pyc"}
         assert names(build(with_git(checkout), BARE)) == names(clean) | more
         assert names(build(checkout, MAKE)) == names(clean) | more
 
