@@ -148,6 +148,11 @@ def new_id(nanoseconds: int) -> str:
     return str(UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62)))
 
 
+def creation_time(item_id: str) -> str:
+    """Return the time in a UUIDv7, as RFC 3339 in UTC with milliseconds; it is that of `new_id`."""
+    return timestamp(int(item_id.replace("-", "")[:12], 16) * 1_000_000)
+
+
 def timestamp(nanoseconds: int) -> str:
     """Return a time since the epoch as RFC 3339 in UTC with milliseconds: 2030-01-31T09:00:00.000Z."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)

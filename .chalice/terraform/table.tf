@@ -8,7 +8,7 @@ resource "aws_dynamodb_table" "tasks" {
   range_key                   = "SK"
 
   dynamic "attribute" {
-    for_each = toset(["PK", "SK", "LSI1SK", "GSI1PK", "GSI1SK"])
+    for_each = toset(["PK", "SK", "LSI1SK", "GSI1PK"])
 
     content {
       name = attribute.value
@@ -25,7 +25,7 @@ resource "aws_dynamodb_table" "tasks" {
   global_secondary_index {
     name            = "GSI1"
     hash_key        = "GSI1PK"
-    range_key       = "GSI1SK"
+    range_key       = "SK"
     projection_type = "KEYS_ONLY"
   }
 

@@ -5,10 +5,10 @@ record  the partition of the caller  IDEMPOTENCY#<route>#<key>  after 24 hours
 counter LIMIT#<name>                 <start of the window>      at the end of the window
 """
 
+import secrets
 import time
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 from msgspec import Struct
 
@@ -44,20 +44,19 @@ class Record(Struct, frozen=True):
 def record(partition: str, route: str, key: IdempotencyKey, now: int) -> Record:
     """Return the record of a request: `partition` is that of the caller, `now` in seconds since the epoch."""
     name: Item = {"PK": partition, "SK": f"IDEMPOTENCY#{route}#{key.text}"}
-    return Record(name, key.fingerprint, now, str(uuid4()))
+    return Record(name, key.fingerprint, now, secrets.token_urlsafe(12))
 
 
-def create(item: Item, route: str, key: IdempotencyKey | None, remember: tuple[str, ...]) -> Item | None:
-    """Write a new item; with a key, unless it was used within 24 hours: then return what that request remembered.
+def create(item: Item, route: str, key: IdempotencyKey | None) -> str | None:
+    """Write a new item; with a key, unless it was used within 24 hours: then return the id of the item of that request.
 
-    `remember` names the attributes to remember, from which the response can be made again. Raises IdempotencyKeyReused for a
-    key that was used with another body, Conflict while another request with the key keeps writing, Unavailable.
+    The first response can be made again from the body and the id, which has the time of creation. Raises
+    IdempotencyKeyReused for a key that was used with another body, Conflict while another request with the key keeps writing, Unavailable.
     """
     if key is None:
         table.put_new(item)
         return None
     new_record = record(item["PK"], route, key, time.time_ns() // 1_000_000_000)
-    remembered = {name: item[name] for name in remember}
     put = {
         "Put": {
             "Item": item | {"write_id": new_record.write_id},
@@ -65,7 +64,9 @@ def create(item: Item, route: str, key: IdempotencyKey | None, remember: tuple[s
         }
     }
     # The id of the item is new, so its condition cannot fail.
-    return _write_once(new_record, remembered, [put], lambda _: Unavailable(), table.ATTEMPT_SECONDS)
+    remembered = {"item_id": item["SK"].partition("#")[2]}
+    earlier = _write_once(new_record, remembered, [put], lambda _: Unavailable(), table.ATTEMPT_SECONDS)
+    return None if earlier is None else str(earlier["item_id"])
 
 
 def reserve(record: Record, counters: list[Counter], spare: float, **remembered: str) -> Item | None:

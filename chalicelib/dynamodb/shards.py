@@ -35,7 +35,7 @@ def page(
         found = _oldest(threads, partitions, position, limit + 1, is_current)
     finally:
         threads.shutdown(wait=False, cancel_futures=True)  # leaving a `with` would wait for them
-    return found[:limit], encode(found[limit - 1]["GSI1SK"], *scope) if len(found) > limit else None
+    return found[:limit], encode(found[limit - 1]["SK"], *scope) if len(found) > limit else None
 
 
 def _oldest(
@@ -46,16 +46,16 @@ def _oldest(
         wanted = limit - len(found)
         shards = threads.map(_query_shard, partitions, repeat(position), repeat(wanted))
         # By position: while the number of shards grows, an entry that moves can be in two of them for a moment.
-        entries = {entry["GSI1SK"]: entry for shard in shards for entry in shard}
+        entries = {entry["SK"]: entry for shard in shards for entry in shard}
         oldest = [entries[position] for position in sorted(entries)[:wanted]]
         items = table.batch_get([{"PK": entry["PK"], "SK": entry["SK"]} for entry in oldest])
         found += [item for entry in oldest if (item := items.get(entry["SK"])) and is_current(item)]
         if len(found) == limit or len(oldest) < wanted:
             return found
-        position = oldest[-1]["GSI1SK"]
+        position = oldest[-1]["SK"]
 
 
 def _query_shard(partition: str, position: str, limit: int) -> list[Item]:
-    condition = "GSI1PK = :partition AND GSI1SK > :position" if position else "GSI1PK = :partition"
+    condition = "GSI1PK = :partition AND SK > :position" if position else "GSI1PK = :partition"
     values = {":partition": partition} | ({":position": position} if position else {})
     return table.query(condition, values, limit, IndexName="GSI1")[0]

@@ -1,16 +1,16 @@
 """The DynamoDB table: every call, with its timeouts, retries and errors.
 
 An item is a dict of text, whole numbers, booleans and None. Items of one owner share the partition key `PK`
-(`USER#<sub>`); the sort key `SK` starts with the kind of the item (`TASK#<id>`). Each write stores a new id, `write_id`: a
-retry inside the SDK, or a second delivery by the network, that meets its own earlier success recognises it.
+(`USER#<sub>`); the sort key `SK` starts with the kind of the item (`TASK#<id>`). Each write stores a new id, `write_id`, of
+96 random bits, by which a retry inside the SDK, or a second delivery by the network, recognises its own earlier success.
 """
 
 import random
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
-from uuid import uuid4
 
 import boto3
 from botocore.config import Config
@@ -73,7 +73,7 @@ def require(key: Item) -> Item:
 
 def put_new(item: Item) -> None:
     """Write an item with a new id; raises Conflict, Unavailable."""
-    write_id = str(uuid4())
+    write_id = secrets.token_urlsafe(12)
     try:
         with _translated_errors():
             response = client.put_item(

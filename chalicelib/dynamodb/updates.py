@@ -9,10 +9,10 @@ that came in between. So each one names the one version that it changes, or dema
 started; `updated_at` never goes back; and the item keeps the ids of its last two writes (docs/decisions/0003-writes.md).
 """
 
+import secrets
 from collections.abc import Mapping
 from string import Formatter
 from typing import Any
-from uuid import uuid4
 
 from msgspec import Struct
 
@@ -43,7 +43,7 @@ def update(
     """
     if not changes:
         return _require_version(table.require(key), versions)
-    write_id = str(uuid4())
+    write_id = secrets.token_urlsafe(12)
     expected, assumed, updated_at = versions, index_keys.usual, now
     while True:
         new, unchanged = _with_index_keys(changes, index_keys, assumed)

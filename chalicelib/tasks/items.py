@@ -1,7 +1,9 @@
 """The keys of a task's item, and tasks to items and back.
 
-PK          SK         LSI1SK                    GSI1PK                   GSI1SK
-USER#<sub>  TASK#<id>  <status>#<due or ~>#<id>  STATUS#<status>#<shard>  <created_at>#<id>
+PK          SK         LSI1SK                    GSI1PK
+USER#<sub>  TASK#<id>  <status>#<due or ~>#<id>  STATUS#<status>#<shard>
+
+The range key of GSI1 is SK, because ids sort by creation. The id of a task is only in SK.
 """
 
 from typing import Any
@@ -46,8 +48,8 @@ def new_task(new: NewTask, task_id: str, created_at: str) -> Task:
 def to_item(user: User, task: Task) -> Item:
     """Return the item of a task."""
     attributes = structs.asdict(task) | {"due_at": task.due_at or _UNDATED}
+    del attributes["task_id"]
     indexed = {name: pattern.format_map(attributes) for name, pattern in index_keys(task.task_id).formats.items()}
-    indexed["GSI1SK"] = f"{task.created_at}#{task.task_id}"
     return _key(user, task.task_id) | attributes | indexed
 
 
@@ -90,5 +92,7 @@ def _key(user: User, task_id: str) -> Item:
 
 
 def _members(item: Item) -> dict[str, Any]:
-    members = {name: item[name] for name in Task.__struct_fields__}
-    return members | {"due_at": None if item["due_at"] == _UNDATED else item["due_at"]}
+    task_id = item["SK"].removeprefix("TASK#")
+    members = {name: item[name] for name in ("title", "description", "status", "created_at", "updated_at", "version")}
+    due_at = None if item["due_at"] == _UNDATED else item["due_at"]
+    return members | {"task_id": task_id, "due_at": due_at}

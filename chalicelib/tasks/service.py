@@ -7,7 +7,7 @@ from chalicelib.principals import User
 from chalicelib.problems import ValidationFailed
 from chalicelib.tasks import items
 from chalicelib.tasks.model import AllTasksPage, AllTasksQuery, NewTask, Task, TaskChanges, TaskPage, TaskQuery
-from chalicelib.values import IdempotencyKey, new_id, timestamp
+from chalicelib.values import IdempotencyKey, creation_time, new_id, timestamp
 
 
 def create(user: User, new: NewTask, key: IdempotencyKey | None) -> tuple[Task, bool]:
@@ -15,12 +15,12 @@ def create(user: User, new: NewTask, key: IdempotencyKey | None) -> tuple[Task, 
 
     Raises IdempotencyKeyReused, Conflict, Unavailable.
     """
-    now = time.time_ns()
-    task = items.new_task(new, new_id(now), timestamp(now))
-    earlier = records.create(items.to_item(user, task), "tasks", key, ("task_id", "created_at"))
-    if earlier is None:
+    task_id = new_id(time.time_ns())
+    task = items.new_task(new, task_id, creation_time(task_id))
+    earlier_id = records.create(items.to_item(user, task), "tasks", key)
+    if earlier_id is None:
         return task, False
-    return items.new_task(new, earlier["task_id"], earlier["created_at"]), True
+    return items.new_task(new, earlier_id, creation_time(earlier_id)), True
 
 
 def read(user: User, task_id: str) -> Task:

@@ -436,8 +436,6 @@ def test_a_task_is_stored_under_the_documented_keys(alice: Person) -> None:
         "SK": {"S": f"TASK#{id_}"},
         "LSI1SK": {"S": f"in_progress#2030-01-01T00:00:00Z#{id_}"},
         "GSI1PK": {"S": f"STATUS#in_progress#{shard}"},
-        "GSI1SK": {"S": f"{created}#{id_}"},
-        "task_id": {"S": id_},
         "title": {"S": "T"},
         "description": {"S": ""},
         "status": {"S": "in_progress"},
@@ -465,8 +463,8 @@ def test_an_idempotency_record_contains_no_text_of_the_caller(alice: Person) -> 
     task = alice("POST", "/tasks", {"title": "private"}, Idempotency_Key="a#b").json
     (record,) = [row for row in rows_of(alice) if "expires_at" in row]
     assert record["SK"] == {"S": "IDEMPOTENCY#tasks#a#b"}
-    assert record.keys() == {"PK", "SK", "fingerprint", "task_id", "created_at", "write_id", "expires_at"}
-    assert record["task_id"] == {"S": task["task_id"]}
+    assert record.keys() == {"PK", "SK", "fingerprint", "item_id", "write_id", "expires_at"}
+    assert record["item_id"] == {"S": task["task_id"]}
     assert "private" not in json.dumps(record)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from chalicelib.http.request import parse_json
 from chalicelib.problems import MalformedRequest
-from chalicelib.values import Instant, is_id, new_id, timestamp
+from chalicelib.values import Instant, creation_time, is_id, new_id, timestamp
 
 OFFSETS = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 MOMENTS = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=OFFSETS)  # noqa: DTZ001 - the strategy adds the zones
@@ -26,6 +26,8 @@ def test_an_id_is_a_uuid_of_version_7_that_holds_its_time(nanoseconds: int) -> N
     task_id = new_id(nanoseconds)
     assert is_id(task_id)
     assert int(task_id.replace("-", "")[:12], 16) == nanoseconds // 1_000_000
+    if nanoseconds < 253_402_300_800 * 10**9:  # the year 10000, which RFC 3339 does not have
+        assert creation_time(task_id) == timestamp(nanoseconds)
 
 
 @given(NANOSECONDS, st.integers(245, 10**12))
