@@ -30,7 +30,7 @@ machines = MachineAuthorizer("machines", provider_arns=[settings.user_pool_arn])
 @app.authorizer(ttl_seconds=0)  # a cached response would admit a token that has expired since
 def user_authorizer(request: AuthRequest) -> AuthResponse:
     """Admit every user of the web client, with an ID token or an access token."""
-    return authorize(request.token, "/hello")
+    return authorize(request.token)
 
 
 @app.route("/tasks", methods=["POST"], authorizer=users, body=NewTask, returns=Task)

@@ -89,8 +89,8 @@ def username(context: Mapping[str, Any], authorization: str) -> str:
     return str(name)
 
 
-def authorize(token: str, route: str) -> AuthResponse:
-    """Return the response of a Lambda authorizer for a user's token and a route; raises Exception, Unavailable."""
+def authorize(token: str) -> AuthResponse:
+    """Return the response of a Lambda authorizer for a user's token; raises Exception, Unavailable."""
     try:
         name = deadline.run(deadline.REQUEST_TIMEOUT, _username, token)
     except DeadlineReached as reached:
@@ -98,7 +98,7 @@ def authorize(token: str, route: str) -> AuthResponse:
     except Unauthorized as error:
         message = "Unauthorized"  # for this text API Gateway responds with 401, for any other with 500
         raise Exception(message) from error  # noqa: TRY002
-    return AuthResponse(routes=[route], principal_id=name, context={"username": name})
+    return AuthResponse(routes=["*"], principal_id=name, context={"username": name})
 
 
 def is_from_api_gateway(context: Mapping[str, Any]) -> bool:

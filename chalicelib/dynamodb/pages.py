@@ -24,7 +24,7 @@ _MAX_POSITION_BYTES = 1024  # the size of a sort key
 class KeyRange(Struct, frozen=True):
     """Items of one partition whose sort key is between two values.
 
-    The sort key of the table is `<kind>#<id>`. That of an index is the attribute named `<index>SK`, and ends in `#<id>` too.
+    The sort key of the table is `<kind>#<id>`. That of an index is the attribute named `<index>SK`: `<kind>#<values>#<id>`.
     """
 
     partition: str
@@ -33,6 +33,12 @@ class KeyRange(Struct, frozen=True):
     high: str
     index: str | None = None
     newest_first: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless both bounds start with the kind: a range must not contain items of another kind."""
+        if not (self.low.startswith(f"{self.kind}#") and self.high.startswith(f"{self.kind}#")):
+            message = f"Both bounds of a range of {self.kind} must start with {self.kind}#"
+            raise ValueError(message)
 
     @property
     def sort_key(self) -> str:

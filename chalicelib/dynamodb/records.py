@@ -51,7 +51,8 @@ def create(item: Item, route: str, key: IdempotencyKey | None) -> str | None:
     """Write a new item; with a key, unless it was used within 24 hours: then return the id of the item of that request.
 
     The first response can be made again from the body and the id, which has the time of creation. Raises
-    IdempotencyKeyReused for a key that was used with another body, Conflict while another request with the key keeps writing, Unavailable.
+    IdempotencyKeyReused for a key that was used with another body or path, Conflict while another request with the key keeps
+    writing, Unavailable.
     """
     if key is None:
         table.put_new(item)

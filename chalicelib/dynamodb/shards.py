@@ -49,7 +49,7 @@ def _oldest(
         entries = {entry["SK"]: entry for shard in shards for entry in shard}
         oldest = [entries[position] for position in sorted(entries)[:wanted]]
         items = table.batch_get([{"PK": entry["PK"], "SK": entry["SK"]} for entry in oldest])
-        found += [item for entry in oldest if (item := items.get(entry["SK"])) and is_current(item)]
+        found += [item for entry in oldest if (item := items.get((entry["PK"], entry["SK"]))) and is_current(item)]
         if len(found) == limit or len(oldest) < wanted:
             return found
         position = oldest[-1]["SK"]

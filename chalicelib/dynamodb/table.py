@@ -85,10 +85,9 @@ def put_new(item: Item) -> None:
             )
             _require_member(response)
     except ConditionFailed as failed:
-        # The id is new: after a retry, only an earlier attempt of this call can have written it. The network can deliver a
-        # request twice without a retry that the SDK counts; then the item has the id of this write, or had it before.
+        # An earlier attempt or delivery of this call has written it: the item has the id of this write, or had it before.
         stored = failed.item or {}
-        if not failed.retried and write_id not in {stored.get("write_id"), stored.get("previous_write_id")}:
+        if write_id not in {stored.get("write_id"), stored.get("previous_write_id")}:
             raise Unavailable from failed
 
 
@@ -170,9 +169,9 @@ def query(
     return [_to_item(item) for item in found], None if last is None else _to_item(last)
 
 
-def batch_get(keys: list[Item]) -> dict[str, Item]:
-    """Return the items of these keys as they are now, by their `SK`; raises Unavailable."""
-    found: dict[str, Item] = {}
+def batch_get(keys: list[Item]) -> dict[tuple[str, str], Item]:
+    """Return the items of these keys as they are now, by `PK` and `SK`; raises Unavailable."""
+    found: dict[tuple[str, str], Item] = {}
     pauses = _pauses()
     waiting = [_to_attributes(key) for key in keys]
     while waiting:
@@ -180,7 +179,7 @@ def batch_get(keys: list[Item]) -> dict[str, Item]:
         with _translated_errors():
             response = _require_member(client.batch_get_item(RequestItems=request), "Responses")
         for item in response["Responses"].get(settings.table_name, []):
-            found[item["SK"]["S"]] = _to_item(item)
+            found[item["PK"]["S"], item["SK"]["S"]] = _to_item(item)
         unprocessed = response["UnprocessedKeys"].get(settings.table_name, {}).get("Keys", [])
         waiting = unprocessed + waiting[_BATCH_SIZE:]
         if unprocessed:  # throttled
@@ -228,8 +227,11 @@ def _to_attributes(values: Item) -> dict[str, Any]:
             attributes[name] = {"NULL": True}
         elif isinstance(value, bool):
             attributes[name] = {"BOOL": value}
+        elif isinstance(value, int | str):
+            attributes[name] = {"N" if isinstance(value, int) else "S": str(value)}
         else:
-            attributes[name] = {"N": str(value)} if isinstance(value, int) else {"S": str(value)}
+            message = f"{name} is a {type(value).__qualname__}: an item has text, whole numbers, booleans and None"
+            raise ParamValidationError(report=message)
     return attributes
 
 

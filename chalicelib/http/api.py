@@ -85,10 +85,11 @@ class Api(Chalice):
         """Register a view as Chalice does, and what it takes and returns.
 
         `body` and `query` are validated before the view runs; without `query` a query string is refused. `returns` is for
-        the OpenAPI document. The authorizer identifies the caller, or `identify` if it is not one of auth/authorizers.py. A
-        view with a parameter named `request` gets the Request. It returns a Response, or a body for one with status 200.
+        the OpenAPI document, and checked. The authorizer identifies the caller, or `identify` if it is not one of
+        auth/authorizers.py; else this raises TypeError. A view with a parameter named `request` gets the Request. It returns
+        a Response, or a body for one with status 200.
         """
-        identify = identify or getattr(options.get("authorizer"), "identify", None)
+        identify = identify or _identify(path, options.get("authorizer"))
         declared = Declared(body, query, returns, identify)
         # No content types: Chalice accepts `text/plain; application/json` and refuses a type without a body.
         register = super().route(path, **{"cors": CORS, "content_types": []} | options)
@@ -107,7 +108,7 @@ class Api(Chalice):
                         request.body = request.read_body(body)
                     if takes_request:
                         arguments["request"] = request
-                    return _conditional(request, responses.encode(view(**arguments)))
+                    return _conditional(request, responses.encode(view(**arguments), returns))
                 except Problem:
                     raise
                 except Exception as error:
@@ -148,6 +149,17 @@ def respond(chalice_request: chalice.app.Request | None, get_response: Callable[
     response.headers |= headers(request.id)
     _log(request, chalice_request.path, response, time.perf_counter() - started, cause)
     return response
+
+
+def _identify(path: str, authorizer: Any) -> Identify | None:
+    """Return how an authorizer identifies the caller, None without one; raises TypeError for one that cannot."""
+    if authorizer is None:
+        return None
+    identify: Identify | None = getattr(authorizer, "identify", None)
+    if identify is None:
+        message = f"{path}: use an authorizer of auth/authorizers.py, or pass `identify` to the route."
+        raise TypeError(message)
+    return identify
 
 
 def headers(request_id: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 import chalice.app
 import msgspec
@@ -42,6 +42,7 @@ _TAG = r'(?:W/)?"([!#-~\x80-\xff]*)"'
 _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
 _VERSION = re.compile(r"([1-9][0-9]{0,14})(?:(?:--?|[;:])(?:gzip|br|zstd|deflate))?")
 _NO_VERSION = frozenset({0})  # no item has it
+_PLAIN_RULES = {bool: "true or false", int: "a whole number", str: "text", list: "a list"}
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?")
 _LINE_END = re.compile(r"\r\n?")
 _BARE_KEY = re.compile(r"[!#-~][!-~]*")
@@ -89,13 +90,13 @@ class Request:
 
     @property
     def idempotency_key(self) -> IdempotencyKey | None:
-        """The Idempotency-Key with the body it was sent with, if there is one; raises MalformedRequest."""
+        """The Idempotency-Key with the path and body it was sent with, if there is one; raises MalformedRequest."""
         header = self.header("idempotency-key")
-        return None if header is None else parse_idempotency_key(header, self._json)
+        return None if header is None else parse_idempotency_key(header, [self._request.uri_params, self._json])
 
     @property
     def required_idempotency_key(self) -> IdempotencyKey:
-        """The Idempotency-Key with the body it was sent with; raises IdempotencyKeyRequired, MalformedRequest."""
+        """The same; raises IdempotencyKeyRequired, MalformedRequest."""
         key = self.idempotency_key
         if key is None:
             raise IdempotencyKeyRequired
@@ -110,7 +111,7 @@ class Request:
     @property
     def _path(self) -> str:
         """The path of this request as the client spells it: stage or base path included, without a final slash."""
-        return str(self.context["path"] if "stage" in self.context else self._request.path).rstrip("/")
+        return str(self.context["path"]).rstrip("/")
 
     def path_of(self, item_id: str) -> str:
         """Return the path of an item below this request's path."""
@@ -301,8 +302,8 @@ def _is_deeper_than(limit: int, level: Iterable[object]) -> bool:
 
 
 def _rule(wanted: Any) -> str:
-    """Return the rule in a type's `rule` or in the description of its Meta, or of the first part that has one."""
+    """Return the rule in a type's `rule` or in the description of its Meta, or of the last part that has one."""
     if isinstance(wanted, Meta):
         return wanted.description or ""
-    own = getattr(wanted, "rule", "")
-    return own or next(filter(None, map(_rule, get_args(wanted))), "")
+    own = getattr(wanted, "rule", "") or _PLAIN_RULES.get(get_origin(wanted) or wanted, "")
+    return own or next(filter(None, map(_rule, reversed(get_args(wanted)))), "")

@@ -16,18 +16,17 @@ class Versioned(Protocol):
 
 def created(item: Versioned, location: str, *, replayed: bool) -> Response:
     """Return 201 with the item; `replayed` if an earlier request with the same key has created it."""
-    headers = {"Location": location, "ETag": etag(item.version)} | ({"Idempotency-Replayed": "true"} if replayed else {})
-    return json(item, 201, headers)
+    return Response(item, _replayed(replayed) | {"Location": location, "ETag": etag(item.version)}, 201)
 
 
 def versioned(item: Versioned) -> Response:
     """Return 200 with the item and its ETag."""
-    return json(item, 200, {"ETag": etag(item.version)})
+    return Response(item, {"ETag": etag(item.version)}, 200)
 
 
 def accepted(body: object, *, replayed: bool) -> Response:
     """Return 202 with the body; `replayed` if it is the response to an earlier request with the same key."""
-    return json(body, 202, {"Idempotency-Replayed": "true"} if replayed else {})
+    return Response(body, _replayed(replayed), 202)
 
 
 def no_content() -> Response:
@@ -40,17 +39,16 @@ def not_modified(etag: str) -> Response:
     return Response("", {"ETag": etag}, 304)
 
 
-def json(body: object, status: int, headers: dict[str, Any]) -> Response:
-    """Return a value as JSON; raises TypeError and UnicodeEncodeError for what JSON cannot hold."""
-    return Response(_json.encode(body).decode(), {"Content-Type": "application/json"} | headers, status)
-
-
-def encode(returned: Any) -> Response:
+def encode(returned: Any, declared: type | None) -> Response:
     """Return what a view returned as a response whose body is text: a text as it is, anything else as JSON.
 
-    Raises TypeError and UnicodeEncodeError for what JSON cannot hold; Chalice itself would fail after every middleware.
+    Raises TypeError for another body than the declared one, which could have more attributes, and, with UnicodeEncodeError,
+    for what JSON cannot hold; Chalice itself would fail after every middleware.
     """
     response = returned if isinstance(returned, Response) else Response(returned)
+    if declared and not isinstance(response.body, declared):
+        message = f"The route declares {declared.__qualname__}, and its view returned {type(response.body).__qualname__}"
+        raise TypeError(message)
     media_type = "text/plain; charset=utf-8"
     if isinstance(response.body, bytes):
         message = "A body is text, or becomes JSON"
@@ -76,3 +74,7 @@ _json = msgspec.json.Encoder(enc_hook=_to_json, decimal_format="number")  # boto
 def etag(version: int) -> str:
     """Return the entity tag of a version (RFC 9110, section 8.8.3)."""
     return f'"{version}"'
+
+
+def _replayed(replayed: bool) -> dict[str, str | list[str]]:  # noqa: FBT001 - private
+    return {"Idempotency-Replayed": "true"} if replayed else {}

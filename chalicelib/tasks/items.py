@@ -1,7 +1,7 @@
 """The keys of a task's item, and tasks to items and back.
 
-PK          SK         LSI1SK                    GSI1PK
-USER#<sub>  TASK#<id>  <status>#<due or ~>#<id>  STATUS#<status>#<shard>
+PK          SK         LSI1SK                         GSI1PK
+USER#<sub>  TASK#<id>  TASK#<status>#<due or ~>#<id>  TASK#<status>#<shard>
 
 The range key of GSI1 is SK, because ids sort by creation. The id of a task is only in SK.
 """
@@ -34,7 +34,7 @@ def key(user: User, task_id: str) -> Item:
 def index_keys(task_id: str) -> IndexKeys:
     """Return the index keys that change with a task."""
     shard = crc32(task_id.encode()) % settings.status_index_shards
-    formats = {"LSI1SK": f"{{status}}#{{due_at}}#{task_id}", "GSI1PK": f"STATUS#{{status}}#{shard}"}
+    formats = {"LSI1SK": f"TASK#{{status}}#{{due_at}}#{task_id}", "GSI1PK": f"TASK#{{status}}#{shard}"}
     return IndexKeys(formats, {"status": "pending", "due_at": _UNDATED})
 
 
@@ -63,11 +63,11 @@ def to_owned_task(item: Item) -> OwnedTask:
     return OwnedTask(**_members(item), owner=item["PK"].removeprefix(User.PREFIX))
 
 
-def to_changes(changes: TaskChanges) -> dict[str, str]:
+def to_changes(changes: TaskChanges) -> Item:
     """Return the attributes that a patch sets."""
     cleared = {"due_at": _UNDATED, "description": ""}
     members = structs.asdict(changes).items()
-    return {name: cleared[name] if value is None else str(value) for name, value in members if value is not UNSET}
+    return {name: cleared[name] if value is None else value for name, value in members if value is not UNSET}
 
 
 def newest_first(user: User) -> KeyRange:
@@ -79,12 +79,12 @@ def soonest_due_first(user: User, status: str, due_after: str | None, due_before
     """Return the range of a user's tasks of one status, the undated last; with a bound, the dated alone."""
     low = due_after or ""
     high = due_before or ("~" if due_after else "~~")  # "<date>#<id>" < "~" < "~#<id>" < "~~"
-    return KeyRange(user.partition, "TASK", f"{status}#{low}", f"{status}#{high}", index="LSI1")
+    return KeyRange(user.partition, "TASK", f"TASK#{status}#{low}", f"TASK#{status}#{high}", index="LSI1")
 
 
 def status_partitions(status: str) -> list[str]:
     """Return the partitions of GSI1 with all tasks of one status."""
-    return [f"STATUS#{status}#{shard}" for shard in range(settings.status_index_shards)]
+    return [f"TASK#{status}#{shard}" for shard in range(settings.status_index_shards)]
 
 
 def _key(user: User, task_id: str) -> Item:

@@ -56,7 +56,11 @@ class TestAdmitted:
         response = authorize(scheme + made())
         assert response["context"] == {"username": "a-name"}
         (statement,) = response["policyDocument"]["Statement"]
-        assert statement == {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": [ARN.replace("GET", "*")]}
+        assert statement == {
+            "Action": "execute-api:Invoke",
+            "Effect": "Allow",
+            "Resource": [ARN.replace("GET/hello", "*/*")],
+        }
 
 
 @pytest.mark.parametrize("made", REFUSED.values(), ids=REFUSED.keys())

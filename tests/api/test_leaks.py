@@ -30,7 +30,7 @@ class TestFindingLeaks:
         assert leaks.in_response("/tasks", 400, {}, json.dumps(PROBLEM | {"detail": f"It was {leak}."}), SENT)
         assert leaks.in_response("/tasks", 400, {"X": leak}, json.dumps(PROBLEM), SENT)
 
-    @pytest.mark.parametrize("leak", [TOKEN, "canary-key", "else@example.org", "STATUS#done#1", "LSI1SK"])
+    @pytest.mark.parametrize("leak", [TOKEN, "canary-key", "else@example.org", "TASK#done#1", "LSI1SK"])
     def test_the_leak_check_finds_values_in_a_task(self, leak: str) -> None:
         assert leaks.in_response("/tasks", 200, {}, json.dumps({"title": "canary title", "next_cursor": leak}), SENT)
 

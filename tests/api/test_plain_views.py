@@ -9,6 +9,7 @@ import pytest
 from chalice import (
     BadRequestError,
     ChaliceViewError,
+    CognitoUserPoolAuthorizer,
     ConflictError,
     ForbiddenError,
     NotFoundError,
@@ -18,9 +19,14 @@ from chalice import (
     UnprocessableEntityError,
 )
 from chalice.app import MethodNotAllowedError, MultiDict, RouteEntry
+from msgspec import Struct
 
 from app import app as api
+from chalicelib.about import Health
+from chalicelib.config import settings
 from chalicelib.http.api import Api
+from chalicelib.http.request import validate
+from chalicelib.problems import ValidationFailed
 from tests.support.events import Context, event
 from tools.generate import openapi
 
@@ -113,3 +119,35 @@ def test_an_undescribed_operation_is_in_the_document(
     assert "GET /plain" in printed
     assert "operations.py" in printed
     assert printed.count("\n") == 1
+
+
+def test_an_authorizer_that_identifies_nobody_is_refused() -> None:
+    plain = CognitoUserPoolAuthorizer("plain", provider_arns=[settings.user_pool_arn])
+    with pytest.raises(TypeError, match="/plain: use an authorizer"):
+        Api("plain").route("/plain", authorizer=plain)
+
+
+def test_another_body_than_the_declared_one_is_internal_and_not_sent() -> None:
+    app = Api("plain")
+
+    @app.route("/plain", returns=Health)
+    def view() -> dict[str, str]:
+        return {"PK": "USER#1", "write_id": "x"}
+
+    del view
+    response = app(event("GET", "/plain"), Context())
+    assert json.loads(response["body"])["type"] == "urn:problem:internal"
+
+
+class Flags(Struct, frozen=True):
+    done: bool
+    count: int
+    name: str
+    other: list[int]
+
+
+def test_a_plain_type_has_a_rule_too() -> None:
+    with pytest.raises(ValidationFailed) as failed:
+        validate(dict.fromkeys(("done", "count", "name", "other"), 1.5), Flags, "pointer")
+    rules = [error["detail"] for error in failed.value.members["errors"]]  # type: ignore[attr-defined]
+    assert rules == ["must be true or false", "must be a whole number", "must be text", "must be a list"]

@@ -1,4 +1,4 @@
-"""What is written and what is answered when the network is not kind."""
+"""What is written, and what the response is, when the network loses, repeats or delays requests."""
 
 import itertools
 import json
@@ -11,7 +11,9 @@ from botocore.exceptions import ParamValidationError
 from msgspec import structs
 
 from chalicelib.dynamodb import pages, table
+from chalicelib.dynamodb.pages import KeyRange
 from chalicelib.principals import User
+from chalicelib.problems import Unavailable
 from chalicelib.tasks import items
 from tests.conftest import TABLE
 from tests.support.people import Person, Response, path_of
@@ -434,8 +436,8 @@ def test_a_task_is_stored_under_the_documented_keys(alice: Person) -> None:
     assert row == {
         "PK": {"S": f"USER#{alice.sub}"},
         "SK": {"S": f"TASK#{id_}"},
-        "LSI1SK": {"S": f"in_progress#2030-01-01T00:00:00Z#{id_}"},
-        "GSI1PK": {"S": f"STATUS#in_progress#{shard}"},
+        "LSI1SK": {"S": f"TASK#in_progress#2030-01-01T00:00:00Z#{id_}"},
+        "GSI1PK": {"S": f"TASK#in_progress#{shard}"},
         "title": {"S": "T"},
         "description": {"S": ""},
         "status": {"S": "in_progress"},
@@ -447,8 +449,8 @@ def test_a_task_is_stored_under_the_documented_keys(alice: Person) -> None:
     response = alice("PATCH", path_of(task), {"status": "done", "due_at": None})
     (row,) = rows_of(alice)
     assert row["write_id"] not in (write, {"S": response.headers["X-Request-Id"]})
-    assert row["LSI1SK"] == {"S": f"done#~#{id_}"}
-    assert row["GSI1PK"] == {"S": f"STATUS#done#{shard}"}
+    assert row["LSI1SK"] == {"S": f"TASK#done#~#{id_}"}
+    assert row["GSI1PK"] == {"S": f"TASK#done#{shard}"}
 
 
 def test_tasks_of_one_status_are_spread_over_the_shards(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -456,7 +458,7 @@ def test_tasks_of_one_status_are_spread_over_the_shards(alice: Person, monkeypat
     monkeypatch.setattr("chalicelib.tasks.service.new_id", lambda _: next(ids))
     for _ in range(24):
         alice.creates()
-    assert {row["GSI1PK"]["S"] for row in rows_of(alice)} == {f"STATUS#pending#{shard}" for shard in range(8)}
+    assert {row["GSI1PK"]["S"] for row in rows_of(alice)} == {f"TASK#pending#{shard}" for shard in range(8)}
 
 
 def test_an_idempotency_record_contains_no_text_of_the_caller(alice: Person) -> None:
@@ -515,3 +517,31 @@ def test_text_numbers_booleans_and_none_are_stored_as_what_they_are(alice: Perso
     assert [stored[name] for name in ("text", "number", "yes", "no", "nothing")] == [
         {"S": "1"}, {"N": "1"}, {"BOOL": True}, {"BOOL": False}, {"NULL": True},
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [1.5, ["a"], {"a": 1}, b"x"])
+def test_an_attribute_of_another_type_is_refused(value: object) -> None:
+    with pytest.raises(ParamValidationError, match="odd is a"):
+        table.put_new({"PK": "TEST#types", "SK": "1", "odd": value})
+
+
+def test_items_with_the_same_sort_key_are_told_apart_by_their_partition() -> None:
+    for owner in ("a", "b"):
+        table.put_new({"PK": f"TEST#{owner}", "SK": "PROFILE#main", "owner": owner})
+    found = table.batch_get([{"PK": f"TEST#{owner}", "SK": "PROFILE#main"} for owner in ("a", "b")])
+    assert {key: item["owner"] for key, item in found.items()} == {
+        ("TEST#a", "PROFILE#main"): "a",
+        ("TEST#b", "PROFILE#main"): "b",
+    }
+
+
+def test_a_new_item_never_takes_the_place_of_another_even_after_a_retry() -> None:
+    key = {"PK": "TEST#taken", "SK": "1"}
+    table.put_new(key)
+    with network(lost_before), pytest.raises(Unavailable):
+        table.put_new(key)
+
+
+def test_the_bounds_of_a_range_are_of_its_kind() -> None:
+    with pytest.raises(ValueError, match="must start with NOTE#"):
+        KeyRange("USER#1", "NOTE", "pending#", "pending#~", index="LSI1")

@@ -27,7 +27,7 @@ _FORBIDDEN = {
     "a token": r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{8,}",
     "an e-mail address": r"[\w.+-]@[\w-]+\.\w+",
     "a phone number": r"\+[1-9][0-9]{6,14}",
-    "a table key": r"\b(?:USER|TASK|CLIENT|LIMIT|STATUS|IDEMPOTENCY|TO)#|\b(?:PK|SK|LSI1SK|GSI1PK|GSI1SK|fingerprint)\b",
+    "a table key": r"\b(?:USER|TASK|CLIENT|LIMIT|IDEMPOTENCY|TO)#|(?<![\w-])(?:PK|SK|LSI1SK|GSI1PK|fingerprint)(?![\w-])",  # not within a cursor
 }
 _FORBIDDEN_IN_RESPONSES = {
     "a stack trace": r"Traceback|\bFile \\?\"|\.py\b|\bline [0-9]+, in\b",
