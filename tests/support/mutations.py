@@ -13,7 +13,7 @@ from tests.support.local_server import copy_checkout
 _SEEDS = 10
 _TIMEOUT = 900  # seconds
 _LONG = 1050  # seconds; instance.py sleeps a thousandth of it
-_CREATE = "    return _write_once(new_record, remembered, [put], lambda _: Unavailable(), table.ATTEMPT_SECONDS)"
+_CREATE = "    earlier = _write_once(new_record, remembered, [put]"
 _FORMAT = "pattern.format_map({**assumed, **changes})"
 
 
@@ -64,9 +64,9 @@ MUTATIONS = {
         "dynamodb/records.py", _CREATE, f"    if time.time_ns() % 5 == 0: time.sleep({_LONG}); raise Unavailable\n{_CREATE}", "POST returned 503"
     ),
     "a key stays locked for a while after its response": Mutation(
-        "dynamodb/records.py", _CREATE, f"{_CREATE.replace('return', 'left =')}\n    from chalicelib.problems import Conflict\n    if left and left['expires_at'] > new_record.now + 86399: raise Conflict\n    return left", "POST returned 409"
+        "dynamodb/records.py", _CREATE, "    from chalicelib.problems import Conflict\n    left = find(new_record)\n    if left and left['expires_at'] > new_record.now + 86399: raise Conflict\n" + _CREATE, "POST returned 409"
     ),
-    "a replayed response is not marked as replayed": Mutation("tasks/service.py", 'earlier["created_at"]), True', 'earlier["created_at"]), False', "replayed"),
+    "a replayed response is not marked as replayed": Mutation("tasks/service.py", "creation_time(earlier_id)), True", "creation_time(earlier_id)), False", "replayed"),
 }  # fmt: skip
 
 

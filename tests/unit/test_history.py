@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.support.linearizability import NEVER, Call, State, linearizable
 
 ONE, TWO, THREE = (State(version, title, "pending", "~") for version, title in [(1, "a"), (2, "b"), (3, "c")])
@@ -113,3 +114,9 @@ def test_a_long_history_is_accepted_until_one_response_is_altered(seed: int) -> 
     assert shown
     calls[which] = calls[which]._replace(shown=shown._replace(title="never"), title="")
     assert not linearizable(calls)
+
+
+@pytest.mark.parametrize("bug", MUTATIONS)
+def test_the_code_that_a_seeded_bug_replaces_is_there(bug: str) -> None:
+    mutation = MUTATIONS[bug]
+    assert (ROOT / "chalicelib" / mutation.file).read_text().count(mutation.right) == 1
