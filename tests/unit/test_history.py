@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.support.linearizability import NEVER, Call, State, linearizable
+from tests.support.mutations import MUTATIONS
 
 ONE, TWO, THREE = (State(version, title, "pending", "~") for version, title in [(1, "a"), (2, "b"), (3, "c")])
 DONE, DUE = TWO._replace(status="done"), TWO._replace(place="2030")
