@@ -18,6 +18,7 @@ import msgspec
 from botocore.config import Config
 from botocore.exceptions import UnknownServiceError
 from botocore.loaders import Loader
+from botocore.parsers import JSONParser, ResponseParserFactory
 
 _DATA = Path(__file__).with_name("static") / "aws.json"
 _FULL_DATA = ("data_path", "use_fips_endpoint", "use_dualstack_endpoint")
@@ -35,6 +36,7 @@ def _session() -> botocore.session.Session:
     data = _data()
     if data and not any(session.get_config_variable(name) for name in _FULL_DATA):
         session.register_component("data_loader", _SlimLoader(data))
+    session.register_component("response_parser_factory", _ParserFactory())
     defaults = Config(
         user_agent=session.user_agent(),  # else made anew for each call
         parameter_validation="AWS_LAMBDA_FUNCTION_NAME" not in os.environ,  # on in the tests, which make every call
@@ -75,3 +77,25 @@ class _SlimLoader(Loader):
         if name in self._slim["files"]:
             return self._slim["files"][name], str(Path(self.BUILTIN_DATA_PATH) / name)
         return super().load_data_with_path(name)
+
+
+class _ParserFactory(ResponseParserFactory):
+    """Returns one parser for all responses of the protocol of DynamoDB."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._json = _JSONParser()
+
+    def create_parser(self, protocol_name: str) -> Any:
+        """Return a parser for a response."""
+        return self._json if protocol_name == "json" else super().create_parser(protocol_name)
+
+
+class _JSONParser(JSONParser):
+    """Reads JSON with msgspec, and as botocore does what msgspec refuses, such as a page of HTML."""
+
+    def _parse_body_as_json(self, body_contents: bytes) -> Any:  # type: ignore[misc]
+        try:
+            return msgspec.json.decode(body_contents)
+        except ValueError:
+            return super()._parse_body_as_json(body_contents)

@@ -85,7 +85,7 @@ def test_a_module_has_at_most_310_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 310
 
 
-NAMES = {str(path): name_of(path) for path in SHIPPED}
+NAMES = {str(path): name_of(path) for path in SHIPPED if path.name != "aws.py"}  # which botocore calls, and no request
 
 
 class Trace:
