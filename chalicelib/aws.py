@@ -94,8 +94,8 @@ class _ParserFactory(ResponseParserFactory):
 class _JSONParser(JSONParser):
     """Reads JSON with msgspec, and as botocore does what msgspec refuses, such as a page of HTML."""
 
-    def _parse_body_as_json(self, body_contents: bytes) -> Any:  # type: ignore[misc]
+    def _parse_body_as_json(self, body_contents: bytes) -> Any:
         try:
             return msgspec.json.decode(body_contents)
         except ValueError:
-            return super()._parse_body_as_json(body_contents)
+            return super()._parse_body_as_json(body_contents)  # type: ignore[misc]
