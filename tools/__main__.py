@@ -53,9 +53,9 @@ def _generate(_: argparse.Namespace) -> None:
     stages.apply_placeholder_settings(stages.LOCAL)  # the app reads its settings when it is imported
     with explain():
         from tools.deploy import template
-        from tools.generate import licences, openapi, policies, readme, reference
+        from tools.generate import licences, openapi, policies, readme, reference, sdk
 
-        for module in (openapi, reference, readme, policies, template, licences):
+        for module in (openapi, reference, readme, policies, template, licences, sdk):
             module.write()
 
 
