@@ -102,6 +102,7 @@ def table_properties() -> dict[str, Any]:
         "PointInTimeRecoverySpecification",
         "TimeToLiveSpecification",
         "SSESpecification",
+        "StreamSpecification",
     }
     return {name: value for name, value in properties.items() if name not in later}
 

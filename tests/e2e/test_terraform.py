@@ -15,6 +15,7 @@ from tests.support.local_server import clean_environment
 from tests.support.terraform import Module, plugin_folder
 from tools.deploy import gateway_responses, stack, template
 from tools.deploy.terraform import snake
+from tools.functions import declarations
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,10 @@ def test_invalid_variables_are_rejected_by_the_plan(module: Module) -> None:
 class TestTheApi:
     def test_the_functions_have_the_settings_of_the_template(self, resources: list[dict[str, Any]]) -> None:
         functions = of_type(resources, "aws_lambda_function")
-        assert {function["function_name"] for function in functions} == {"task-api-prod", "task-api-prod-user_authorizer"}
+        assert {function["function_name"] for function in functions} == {
+            "task-api-prod",
+            *(f"task-api-prod-{name}" for name in declarations()),
+        }
         for function in functions:
             assert function["kms_key_arn"] == PARAMETERS["KmsKeyArn"]
             assert function["reserved_concurrent_executions"] == int(PARAMETERS["ReservedConcurrency"])

@@ -70,6 +70,8 @@ def to_terraform(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
             "global_secondary_index": [index(each) for each in found.pop("global_secondary_indexes")],
         }
         del found["local_secondary_index"][0]["hash_key"]  # that of the table
+        if "stream_specification" in found:
+            found["stream_view_type"] = found.pop("stream_specification")["StreamViewType"]
     if kind == "AWS::Cognito::UserPool":
         found["password_policy"] = found.pop("policies")["PasswordPolicy"]
         found["account_recovery_setting"] = {"RecoveryMechanism": found["account_recovery_setting"]["RecoveryMechanisms"]}

@@ -99,7 +99,7 @@ class TestTheCheckout:
 
 class TestTheLicences:
     def test_the_docs_page_is_up_to_date(self) -> None:
-        assert licences.page() == licences.PAGE.read_text(), "`make generate` writes it anew"
+        assert licences.render() == licences.PAGE.read_text(), "`make generate` writes it anew"
 
     def test_each_licence_is_a_permissive_one(self) -> None:
         assert {licence for _, licence in licences.list_packages().values()} <= PERMISSIVE
