@@ -1,5 +1,6 @@
 """A process that starts like the function in Lambda: what it loads, and the one call that it makes."""
 
+import gc
 import json
 import os
 import subprocess
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib import start as start_module
 from tests.conftest import ROOT
+from tests.support.sdk_faults import lost_before, network
 
 START = """
 import gc, json, sys
@@ -118,3 +121,17 @@ def test_a_function_loads_nothing_that_a_request_for_tasks_does_not_need(dynamod
     modules = set(start(**in_lambda("app.app", dynamodb.url))["modules"])
     assert {"chalice", "botocore", "msgspec"} <= modules
     assert not modules & NOT_LOADED.keys()
+
+
+@pytest.mark.parametrize(("handler", "calls"), [("app.app", ["GetItem"] * 3), ("app.user_authorizer", []), ("", [])])
+def test_only_the_api_connects_and_a_lost_request_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, handler: str, calls: list[str]
+) -> None:
+    monkeypatch.setenv("_HANDLER", handler)
+    monkeypatch.setattr(start_module, "_CONNECT_SECONDS", 60.0)
+    try:
+        with network(*[lost_before] * 3) as attempts:
+            start_module.finish()
+    finally:
+        gc.unfreeze()
+    assert attempts == calls
