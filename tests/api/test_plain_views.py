@@ -27,6 +27,7 @@ from chalicelib.config import settings
 from chalicelib.http.api import Api
 from chalicelib.http.request import validate
 from chalicelib.problems import ValidationFailed
+from chalicelib.values import Instant
 from tests.support.events import Context, event
 from tools.errors import CommandError
 from tools.generate import openapi, operations
@@ -138,6 +139,10 @@ def test_another_body_than_the_declared_one_is_internal_and_not_sent() -> None:
     del view
     response = app(event("GET", "/plain"), Context())
     assert json.loads(response["body"])["type"] == "urn:problem:internal"
+
+
+def test_a_class_of_text_is_sent_as_text() -> None:
+    assert json.loads(respond({"at": Instant.parse("2030-01-01T00:00:00Z")})["body"]) == {"at": "2030-01-01T00:00:00Z"}
 
 
 class Flags(Struct, frozen=True):
