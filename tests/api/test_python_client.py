@@ -291,6 +291,9 @@ class TestFaults:
         notes = ["The API may have done this all the same: repeat it with idempotency_key='k'."]
         assert getattr(raised.value, "__notes__", []) == (notes if raised.value.outcome_unknown else [])
         assert len(wire.requests) == 1
+        with pytest.raises(taskapi.TaskApiError) as raised:
+            next(connect(alice, LOST[fault], attempts=1)[0].tasks.list())
+        assert not raised.value.outcome_unknown  # it changes nothing
         again = api.tasks.create("T", idempotency_key="k")
         assert [stored.task_id for stored in api.tasks.list()] == [again.task_id]
 
@@ -443,7 +446,7 @@ class TestTokens:
 
     @pytest.mark.parametrize(("fault", "attempts", "message"), [
         (invalid_client, 1, r"400 invalid_client\. Nothing was sent to the API\. Check token_url"),
-        (hang_up, 6, r"No response to POST https://sign-in.example.com/oauth2/token: ReadError, reset\. Nothing was sent to the API\."),
+        (hang_up, 6, r"No response to POST https://sign-in.example.com/oauth2/token \(ReadError: reset\)\. Nothing was sent to the API\."),
     ])  # fmt: skip
     def test_without_a_token_nothing_is_sent(self, fault: Fault, attempts: int, message: str) -> None:
         token, endpoint = credentials(*[fault] * 9)

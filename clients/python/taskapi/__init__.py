@@ -156,7 +156,7 @@ class _Sender:
             except TaskApiError as error:
                 again = isinstance(error, NoResponse) or (isinstance(error, Problem) and error.status in {429, 503})
                 again |= isinstance(error, Conflict) and bool(key and outcome_unknown)  # an earlier attempt is in progress
-                outcome_unknown = error.outcome_unknown = outcome_unknown or error.outcome_unknown
+                outcome_unknown = error.outcome_unknown = method != "GET" and (outcome_unknown or error.outcome_unknown)
                 error.idempotency_key = key
                 # The random part keeps clients that fail together from coming back together.
                 delay = (error.retry_after or 0) + random.uniform(0, min(8.0, 2**attempt / 4))  # noqa: S311 - no secret
@@ -175,7 +175,7 @@ class _Sender:
                 return response.json() if response.content else None
             raise Problem.of(response)
         except (*_NOT_SENT, *_LOST, *_NOT_JSON) as cause:
-            error = NoResponse(f"No response to {method} {path}: {type(cause).__name__}, {cause}.")
+            error = NoResponse(f"No response to {method} {path} ({type(cause).__name__}: {cause}).")
             error.outcome_unknown = not isinstance(cause, _NOT_SENT)
             raise error from cause
 
