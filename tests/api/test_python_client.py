@@ -373,7 +373,7 @@ class TestSms:
         assert set(wire.keys) == {"order-17"}
 
     def test_an_unknown_outcome_is_visible(self, machine: Person) -> None:
-        with network(lost_after(), client=sms.client):
+        with network(lost_after(), client=sms.client()):
             receipt = connect(machine)[0].sms.send("+12025550101", "Hello")
         assert receipt == taskapi.Receipt(None, "unknown")
 
