@@ -29,7 +29,7 @@ MISTAKES = {
     "a description of no tag": (OPERATIONS, "TAGS = {\n", 'TAGS = {\n    "smss": "SMS",\n', "No operation has the tag smss: remove 'smss' from TAGS"),
     "a wrong row": (OPERATIONS, 'about.Health("ok", __version__)', "about.Health()", "tools/generate/operations.py:LINE: TypeError: Missing required argument"),
     "a place in README that is gone": ("README.md", "<!-- end of routes -->\n", "", "README.md has no place for the table of routes. Add these two lines:"),
-    "an import that is not there": (APP, "import about\n", "import abuot\n", "app.py:LINE: ImportError: cannot import name 'abuot' from 'chalicelib'"),
+    "an import that is not there": (APP, "import about, start\n", "import abuot, start\n", "app.py:LINE: ImportError: cannot import name 'abuot' from 'chalicelib'"),
     "an attribute that is not there": (APP, 'users.in_group("admin")', 'users.of_group("admin")', "app.py:LINE: AttributeError: 'UserAuthorizer' object has no attribute 'of_group'"),
 }  # fmt: skip
 NO_BYTECODE = {"PYTHONDONTWRITEBYTECODE": "1"}  # which counts as current for another file of that size and second
