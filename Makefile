@@ -8,7 +8,7 @@ unexport PYTHONSAFEPATH
 
 .PHONY: .venv .venv/lint run stop help test check fuzz history bugs load generate rename package package-terraform deploy destroy lock clean
 
-run: .venv  ## serve the API on this machine until Ctrl-C (PORT=8000 AWS_PORT=4566)
+run: .venv  ## serve the web app and the API on this machine until Ctrl-C (WEB_PORT=3000 PORT=8000 AWS_PORT=4566)
 	@.venv/bin/python -m tools run --end-with-parent
 
 stop: .venv  ## stop what `make run` or `chalice local` serves from this folder
