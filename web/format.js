@@ -38,6 +38,7 @@ export function inFull(instant) {
 /** Return such as 5 min, 3 h, 12 days. @param {number} milliseconds */
 export function duration(milliseconds) {
   const minutes = Math.max(0, Math.floor(milliseconds / 60_000));
+  if (minutes < 1) return "under 1 min";
   if (minutes < 60) return `${minutes} min`;
   if (minutes < 60 * 24) return `${Math.floor(minutes / 60)} h`;
   return countDays(Math.floor(minutes / (60 * 24)));

@@ -50,7 +50,7 @@ export function App({ api, auth, board, user, waits }) {
         ${views.map(([hash, name]) => html`<a href=${hash} aria-current=${hash === view ? "page" : undefined}>${name}</a>`)}
       </nav>
       <button class="account" popovertarget="account" aria-label="Account of ${user.name}">${user.name[0]}</button>
-      <div id="account" class="menu" popover>
+      <div id="account" class="menu" popover="auto">
         <p>${user.name}</p>
         <button popovertarget="account" popovertargetaction="hide"
           onClick=${() => /** @type {HTMLDialogElement} */ (document.getElementById("shortcuts")).showModal()}>Keyboard shortcuts</button>

@@ -24,9 +24,9 @@ export function Icon({ name }) {
 }
 
 export function Logo() {
-  return html`<svg class="logo" viewBox="0 0 52 20" aria-hidden="true">
+  return html`<svg class="logo" viewBox="0 0 60 20" aria-hidden="true">
     <circle cx="10" cy="10" r="7" />
-    <circle cx="26" cy="10" r="7" /><path class="lit" d="M26 3a7 7 0 0 1 0 14z" />
-    <circle class="lit" cx="42" cy="10" r="7" />
+    <circle cx="30" cy="10" r="7" /><path class="lit" d="M30 3a7 7 0 0 1 0 14z" />
+    <circle class="lit" cx="50" cy="10" r="7" />
   </svg>`;
 }

@@ -67,7 +67,7 @@ export function TaskItem({ task, board, announce }) {
       draggable=${!isNew} onDragStart=${(/** @type {DragEvent} */ event) => event.dataTransfer?.setData("text/plain", task.task_id)}>
       <button class="finish" disabled=${isNew} onClick=${() => move(task.status === "done" ? "pending" : "done")}
         aria-label=${task.status === "done" ? `Reopen ${task.title}` : `Finish ${task.title}`}><${Phase} status=${task.status} /></button>
-      <div class="what" onDblClick=${() => setEdited(!isNew)}>
+      <div class="what" onClick=${() => setEdited(!isNew)}>
         <h3 id="${id}-title">${task.title}</h3>
         ${task.description && html`<p class="note">${task.description}</p>`}
       </div>
