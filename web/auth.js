@@ -74,7 +74,6 @@ export function createAuth(config, onEnd) {
     if (!started.state || answer.get("state") !== started.state) {
       throw new SignInFailed("This sign-in was not started in this tab, so it was not used. Sign in again.");
     }
-    localStorage.removeItem(REMEMBERED); // if this fails, a reload must not start over and over
     if (!code) throw new SignInFailed("The sign-in page did not sign you in. Try again.");
     const { verifier } = started;
     await request({ grant_type: "authorization_code", code, redirect_uri: redirect, code_verifier: verifier });

@@ -159,7 +159,7 @@ export function createBoard(api, onChange) {
         // An attempt whose answer was lost may have made this very version.
         const isMade = Object.entries(changes).every(([name, value]) => theirs[/** @type {keyof Task} */ (name)] === value);
         if (isMade && theirs.version === known.version + 1) return theirs;
-        const mine = { ...known, ...changes };
+        const mine = Object.assign({}, known, changes);
         if ((await ask(mine, theirs)) === "theirs") return theirs;
         stored.set(id, theirs);
       }

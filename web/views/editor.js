@@ -1,7 +1,7 @@
 // The form that changes a task in its place. It sends only what was changed, so that other changes of others stay.
 
 import { dayOf, dueAt } from "../format.js";
-import { html, useRef, useState } from "../vendor/preact.js";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
 import { ProblemText } from "./problem.js";
 
 /** @typedef {import("../board.js").Task} Task */
@@ -14,9 +14,8 @@ export function Editor({ task, board, onClose }) {
   const [isSaving, setSaving] = useState(false);
   const id = `edit-${task.task_id}`;
 
-  /** @param {HTMLElement | null} field */
-  const focusOnce = (field) => { if (field && !focused.current) { focused.current = true; field.focus(); } };
-  const focused = useRef(false);
+  const first = useRef(/** @type {HTMLElement | null} */ (null));
+  useLayoutEffect(() => first.current?.focus(), []);
 
   /** @param {SubmitEvent} [event] */
   async function save(event) {
@@ -60,7 +59,7 @@ export function Editor({ task, board, onClose }) {
   const isElsewhere = problem && !["title", "description", "due_at"].some((pointer) => problem.about(pointer));
 
   return html`<form class="editor" aria-label="Edit ${before.title}" onSubmit=${save} onKeyDown=${onKeyDown}>
-    <label>Title <input ref=${focusOnce} maxlength="200" required ...${field("title", "title")} /></label>${wrong("title")}
+    <label>Title <input ref=${first} maxlength="200" required ...${field("title", "title")} /></label>${wrong("title")}
     <label>Notes <textarea rows="3" maxlength="4000" ...${field("description", "description")} /></label>${wrong("description")}
     <label>Due <input type="date" ...${field("day", "due_at")} /></label>${wrong("due_at")}
     ${isElsewhere && html`<p class="field-problem" role="alert"><${ProblemText} problem=${problem} /></p>`}

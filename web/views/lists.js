@@ -43,7 +43,8 @@ function Column({ status, name, board, announce }) {
 
 /** @param {{board: Board, announce: Announce}} props */
 export function ListView({ board, announce }) {
-  return html`<section class="list" aria-label="All tasks">
+  return html`<section class="list" aria-labelledby="list-title">
+    <h2 id="list-title" class="unseen">All tasks, newest first</h2>
     <${Tasks} name="all" board=${board} announce=${announce} tasks=${board.tasksOf("all")} />
   </section>`;
 }
