@@ -24,6 +24,7 @@ class Person:
         self.password = json.loads((server.home / "passwords.json").read_text())[self.email]
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | context)
         self.context.set_default_timeout(PATIENCE)
+        self.token = ""
         self.errors: list[str] = []
         self.requests: list[Any] = []
         self.page = self.open_tab()
@@ -33,7 +34,7 @@ class Person:
         page = self.context.new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda line: self.errors.append(line.text) if "Security Policy" in line.text else None)
-        page.on("request", lambda request: self.requests.append(request))
+        page.on("request", lambda request: self.requests.append(request))  # noqa: PLW0108 - Playwright marks the function
         return page
 
     def end(self) -> None:
@@ -78,7 +79,8 @@ class Person:
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         """Send a request to the API without the browser, as another program of this person would."""
-        return self.server(method, path, self.server.token(self.email), body, **headers)
+        self.token = self.token or self.server.token(self.email)
+        return self.server(method, path, self.token, body, **headers)
 
     def stored(self) -> list[dict[str, Any]]:
         """Return the person's tasks as the API has them, newest first."""

@@ -14,7 +14,12 @@ from tests.browser.person import Person
 from tests.browser.test_everyone import make_older
 
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
-PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 780},
+    "has_touch": True,
+    "is_mobile": True,
+    "device_scale_factor": 2,
+}
 TASKS = [
     ("Send the offer to Moreno & Sons", "pending", -2, "They asked for two variants, with and without support."),
     ("Renew the certificate of the shop", "pending", 0, ""),
@@ -50,7 +55,9 @@ def fill(person: Person) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_axe_finds_nothing_in_any_view(new_person: Callable[..., Person], screenshots: Path, device: dict[str, Any], scheme: str) -> None:
+def test_axe_finds_nothing_in_any_view(
+    new_person: Callable[..., Person], screenshots: Path, device: dict[str, Any], scheme: str
+) -> None:
     name = f"{'phone' if device is PHONE else 'board'}-{scheme}.png"
     alice = new_person(signed_in=False, color_scheme=scheme, **device)
     page = alice.page
@@ -101,7 +108,12 @@ def test_axe_finds_nothing_in_any_view(new_person: Callable[..., Person], screen
 def test_axe_finds_nothing_in_the_admins_view(new_person: Callable[..., Person], screenshots: Path, scheme: str) -> None:
     admin = new_person("admin@example.com", color_scheme=scheme)
     alice = new_person(signed_in=False)
-    for title, age in (("Clear the archive", {"days": 40}), ("Answer the auditors", {"days": 9}), ("Call the plumber", {"days": 4}), ("Sort the post", {"days": 2})):
+    for title, age in (
+        ("Clear the archive", {"days": 40}),
+        ("Answer the auditors", {"days": 9}),
+        ("Call the plumber", {"days": 4}),
+        ("Sort the post", {"days": 2}),
+    ):
         alice.call("POST", "/tasks", {"title": title, "status": "in_progress" if title.startswith("Call") else "pending"})
         make_older(alice, **age)
     admin.page.get_by_role("link", name="Everyone").click()

@@ -1,4 +1,5 @@
 """The admin's view of what waits, of all owners."""
+# ruff: noqa: RUF001 - the page writes spans of time with a dash
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,11 @@ def make_older(person: Person, **age: int) -> None:
 
 def test_an_admin_sees_what_waits_oldest_first_and_how_long(new_person: Callable[..., Person]) -> None:
     admin, alice, bob = new_person("admin@example.com"), new_person(), new_person()
-    for person, title, age in ((alice, "Ten days", {"days": 10}), (bob, "Two days", {"days": 2}), (alice, "Five hours", {"hours": 5})):
+    for person, title, age in (
+        (alice, "Ten days", {"days": 10}),
+        (bob, "Two days", {"days": 2}),
+        (alice, "Five hours", {"hours": 5}),
+    ):
         person.call("POST", "/tasks", {"title": title})
         make_older(person, **age)
     bob.call("POST", "/tasks", {"title": "Begun", "status": "in_progress"})
@@ -32,12 +37,21 @@ def test_an_admin_sees_what_waits_oldest_first_and_how_long(new_person: Callable
     rows = admin.page.get_by_role("region", name="Oldest first").get_by_role("row")
     expect(rows.filter(has_text="Ten days")).to_contain_text("10 days")
     titles = [row.get_by_role("rowheader").inner_text() for row in rows.all()[1:]]
-    assert [title for title in titles if title in {"Ten days", "Two days", "Five hours"}] == ["Ten days", "Two days", "Five hours"]
-    owners = {row.get_by_role("rowheader").inner_text(): row.locator("code").get_attribute("title") for row in rows.all()[1:]}
+    assert [title for title in titles if title in {"Ten days", "Two days", "Five hours"}] == [
+        "Ten days",
+        "Two days",
+        "Five hours",
+    ]
+    owners = {
+        row.get_by_role("rowheader").inner_text(): row.locator("code").get_attribute("title") for row in rows.all()[1:]
+    }
     assert owners["Ten days"] == owners["Five hours"] != owners["Two days"]
 
     plot = admin.page.get_by_role("table", name="How many tasks wait how long")
-    counts = {row.get_by_role("rowheader").inner_text(): row.get_by_role("cell").all_inner_texts() for row in plot.get_by_role("row").all()[1:]}
+    counts = {
+        row.get_by_role("rowheader").inner_text(): row.get_by_role("cell").all_inner_texts()
+        for row in plot.get_by_role("row").all()[1:]
+    }
     assert (counts["1–4 weeks"], counts["1–3 days"], counts["1–24 h"]) == (["1", "0"], ["1", "0"], ["1", "0"])
     assert int(counts["under 1 h"][1]) >= 1
 

@@ -23,7 +23,9 @@ def write_types(openapi: Path) -> None:
 
 
 def test_the_page_names_every_module() -> None:
-    named = re.findall(r'<link rel="modulepreload" href="(.*)">|<script type="module" src="(.*)">', (WEB / "index.html").read_text())
+    named = re.findall(
+        r'<link rel="modulepreload" href="(.*)">|<script type="module" src="(.*)">', (WEB / "index.html").read_text()
+    )
     assert sorted("".join(pair) for pair in named) == sorted(path for path in web.files() if path.endswith(".js"))
 
 

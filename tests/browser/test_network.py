@@ -46,7 +46,9 @@ class TestConflicts:
         assert [(task["title"], task["version"]) for task in alice.stored()] == [(title, version)]
 
     @pytest.mark.parametrize(("choice", "left"), [("Delete it", []), ("Keep it", ["Theirs"])])
-    def test_a_deletion_that_meets_a_newer_version_asks(self, new_person: Callable[..., Person], choice: str, left: list[str]) -> None:
+    def test_a_deletion_that_meets_a_newer_version_asks(
+        self, new_person: Callable[..., Person], choice: str, left: list[str]
+    ) -> None:
         alice = new_person(signed_in=False)
         alice.page.clock.install()
         alice.sign_in()
@@ -70,7 +72,9 @@ class TestConflicts:
 
     def test_two_quick_changes_of_one_task_do_not_conflict_with_each_other(self, alice: Person) -> None:
         alice.add("Quick")
-        alice.page.evaluate("for (const status of ['in_progress', 'done']) { const menu = document.querySelector('.status'); menu.value = status; menu.dispatchEvent(new Event('change')); }")
+        alice.page.evaluate(
+            "for (const status of ['in_progress', 'done']) { const menu = document.querySelector('.status'); menu.value = status; menu.dispatchEvent(new Event('change')); }"
+        )
         expect(alice.column("done").get_by_role("article")).to_have_count(1)
         expect(alice.page.get_by_role("dialog")).to_have_count(0)
         for _ in range(600):
@@ -85,10 +89,12 @@ class Loser:
     """A proxy between page and API that forwards a request and loses the answer, once for each method."""
 
     def __init__(self, alice: Person, *methods: str) -> None:
-        self.left, self.keys, self.statuses = list(methods), [], []  # type: ignore[var-annotated]
+        self.left = list(methods)
+        self.keys: list[str | None] = []
+        self.statuses: list[int] = []
         alice.page.route(f"{alice.server.url}/tasks**", self._handle)
 
-    def _handle(self, route: Any) -> None:
+    def _handle(self, route: Any) -> Any:
         request = route.request
         if request.method in {"OPTIONS", "GET"}:
             return route.continue_()
@@ -136,17 +142,23 @@ class TestLostAnswers:
 
 class TestAbsence:
     @pytest.mark.parametrize("status", [429, 503])
-    def test_the_page_waits_as_long_as_the_api_asks_and_says_so(self, new_person: Callable[..., Person], status: int) -> None:
+    def test_the_page_waits_as_long_as_the_api_asks_and_says_so(
+        self, new_person: Callable[..., Person], status: int
+    ) -> None:
         alice = new_person(signed_in=False)
         alice.page.clock.install()
         alice.sign_in()
         refused: list[str] = []
 
-        def refuse(route: Any) -> None:
+        def refuse(route: Any) -> Any:
             if route.request.method != "POST" or refused:
                 return route.continue_()
             refused.append(route.request.headers["idempotency-key"])
-            headers = {"Retry-After": "90", "Access-Control-Allow-Origin": alice.app, "Access-Control-Expose-Headers": "Retry-After"}
+            headers = {
+                "Retry-After": "90",
+                "Access-Control-Allow-Origin": alice.app,
+                "Access-Control-Expose-Headers": "Retry-After",
+            }
             return route.fulfill(status=status, headers=headers, body=json.dumps({"status": status}))
 
         alice.page.route(f"{alice.server.url}/tasks**", refuse)
@@ -165,9 +177,21 @@ class TestAbsence:
         alice = new_person(signed_in=False)
         alice.page.clock.install()
         alice.sign_in()
-        headers = {"Retry-After": "1", "Access-Control-Allow-Origin": alice.app, "Access-Control-Expose-Headers": "Retry-After", "Content-Type": "application/problem+json"}
+        headers = {
+            "Retry-After": "1",
+            "Access-Control-Allow-Origin": alice.app,
+            "Access-Control-Expose-Headers": "Retry-After",
+            "Content-Type": "application/problem+json",
+        }
         body = json.dumps({"detail": "Nothing happened. Retry."})
-        alice.page.route(f"{alice.server.url}/tasks", lambda route: route.continue_() if route.request.method == "OPTIONS" else route.fulfill(status=503, headers=headers, body=body))
+        alice.page.route(
+            f"{alice.server.url}/tasks",
+            lambda route: (
+                route.continue_()
+                if route.request.method == "OPTIONS"
+                else route.fulfill(status=503, headers=headers, body=body)
+            ),
+        )
         alice.page.get_by_label("New task", exact=True).fill("Later")
         alice.page.keyboard.press("Enter")
         while not alice.page.get_by_text("Nothing happened. Retry.").count():
@@ -188,7 +212,10 @@ class TestAbsence:
         expect(alice.page.locator("article[aria-busy=false]", has_text="Meanwhile")).to_be_visible()
         expect(alice.page.get_by_text("You are offline.")).to_be_hidden()
         for _ in range(600):
-            if [(task["title"], task["status"]) for task in alice.stored()] == [("Meanwhile", "pending"), ("Before", "done")]:
+            if [(task["title"], task["status"]) for task in alice.stored()] == [
+                ("Meanwhile", "pending"),
+                ("Before", "done"),
+            ]:
                 return
             alice.page.wait_for_timeout(100)
         raise AssertionError(alice.stored())
@@ -199,7 +226,12 @@ class TestAbsence:
         alice.page.keyboard.press("Enter")
         expect(alice.page.get_by_text("You are offline.")).to_be_visible()
         questions: list[str] = []
-        alice.page.on("dialog", lambda dialog: (questions.append(dialog.type), dialog.dismiss()))
+
+        def stay(dialog: Any) -> None:
+            questions.append(dialog.type)
+            dialog.dismiss()
+
+        alice.page.on("dialog", stay)
         alice.page.close(run_before_unload=True)
         alice.context.set_offline(False)
         expect(alice.page.locator("article[aria-busy=false]", has_text="Unsent")).to_be_visible()

@@ -17,7 +17,11 @@ def test_a_sign_in_leads_to_the_board_and_leaves_no_token_behind(new_person: Cal
     alice.sign_in()
     expect(alice.column("pending")).to_be_visible()
     assert alice.page.url == f"{alice.app}/"
-    assert alice.page.evaluate("[Object.entries(localStorage), sessionStorage.length, document.cookie]") == [[["signed-in", "yes"]], 0, ""]
+    assert alice.page.evaluate("[Object.entries(localStorage), sessionStorage.length, document.cookie]") == [
+        [["signed-in", "yes"]],
+        0,
+        "",
+    ]
     (exchange,) = alice.sent("POST", "/oauth2/token")
     (request,) = alice.sent("GET", "/oauth2/authorize")
     assert len(parse_qs(exchange.post_data)["code_verifier"][0]) == 43
@@ -96,12 +100,14 @@ class TestAttacks:
     def test_a_code_that_this_tab_did_not_ask_for_is_not_used(self, new_person: Callable[..., Person]) -> None:
         """Otherwise a link could sign a person in to the attacker's account, who would read what is written there."""
         mallory, bob = new_person(signed_in=False), new_person(signed_in=False)
-        mallory.page.route(re.compile(r"/callback\?"), lambda route: route.abort())
-        mallory.page.goto(mallory.app)
-        mallory.page.get_by_role("button", name="Sign in").click()
-        with mallory.page.expect_request(re.compile(r"/callback\?")) as stopped:
-            mallory.fill_in_password(mallory.page)
-        link = stopped.value.url
+        form = {
+            "client_id": mallory.server.settings()["WEB_CLIENT_ID"], "redirect_uri": f"{mallory.app}/callback", "response_type": "code",
+            "scope": "openid email profile", "state": "stolen", "code_challenge": "x" * 43, "code_challenge_method": "S256",
+            "username": mallory.email, "password": mallory.password,
+        }  # fmt: skip
+        pages = f"http://127.0.0.1:{mallory.server.aws_port}"
+        link = mallory.context.request.post(f"{pages}/login", form=form, max_redirects=0).headers["location"]
+        assert "state=stolen" in link
         for url in (link, re.sub("state=[^&]*", "", link)):
             bob.page.goto(url)
             expect(bob.page.get_by_role("alert")).to_contain_text("was not started in this tab")
@@ -122,7 +128,7 @@ class TestAttacks:
 
     def test_text_of_a_task_is_text_and_never_markup(self, alice: Person) -> None:
         attacks = [
-            "<img src=x onerror=\"window.hacked=1\">", "<script>window.hacked=1</script>", "\"><svg onload=window.hacked=1>",
+            '<img src=x onerror="window.hacked=1">', "<script>window.hacked=1</script>", '"><svg onload=window.hacked=1>',
             "javascript:window.hacked=1", "{{constructor.constructor('window.hacked=1')()}}", "${window.hacked=1}",
         ]  # fmt: skip
         for attack in attacks:

@@ -147,7 +147,9 @@ def test_what_is_overdue_says_so_and_what_is_done_does_not(alice: Person) -> Non
 def test_a_list_of_120_loads_while_scrolling_with_no_repeat_and_no_gap(alice: Person) -> None:
     token = alice.server.token(alice.email)
     with ThreadPoolExecutor(4) as threads:
-        for response in threads.map(lambda number: alice.server("POST", "/tasks", token, {"title": f"Task {number}"}), range(120)):
+        for response in threads.map(
+            lambda number: alice.server("POST", "/tasks", token, {"title": f"Task {number}"}), range(120)
+        ):
             assert response.status == 201
     for view, region in (("List", "All tasks, newest first"), ("Board", "Pending")):
         alice.page.reload()
@@ -172,7 +174,9 @@ def test_a_refused_value_is_told_at_its_field_with_the_id_of_the_request(new_per
         alice.page.keyboard.press("Enter")
     assert refusal.value.status == 422
     expect(alice.page.get_by_label("New task", exact=True)).to_have_attribute("aria-invalid", "true")
-    expect(alice.page.get_by_label("New task", exact=True)).to_have_accessible_description(re.compile("text of 1 to 200 characters"))
+    expect(alice.page.get_by_label("New task", exact=True)).to_have_accessible_description(
+        re.compile("text of 1 to 200 characters")
+    )
     alice.page.get_by_role("button", name="Copy request id").click()
     expect(alice.page.get_by_text("Copied")).to_be_visible()
     assert alice.page.evaluate("navigator.clipboard.readText()") == refusal.value.headers["x-request-id"]

@@ -1,5 +1,6 @@
 """The web app of web/: the files that a host serves, and the headers that it sends with them."""
 
+import shutil
 from pathlib import Path
 
 from tools.stages import ROOT
@@ -19,6 +20,14 @@ def files() -> dict[str, Path]:
     """Return the served files by path below the origin. Any other path is a page of the app: index.html."""
     served = (path for path in sorted(FOLDER.rglob("*")) if path.suffix in CONTENT_TYPES)
     return {f"/{path.relative_to(FOLDER).as_posix()}": path for path in served}
+
+
+def write(folder: Path) -> None:
+    """Write the served files to a folder, without config.json, whose values only a deployed stage has."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for path, source in files().items():
+        (folder / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, folder / path[1:])
 
 
 def headers(*servers: str) -> dict[str, str]:

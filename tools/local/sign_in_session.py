@@ -1,10 +1,11 @@
-"""What ministack's sign-in pages lack: the session, so that who has signed in is not asked again for an hour, and /oauth2/revoke.
+"""What ministack's sign-in pages lack: a session, so that nobody is asked twice within an hour, and /oauth2/revoke.
 
 A cookie names the session, and /logout ends it (Amazon Cognito Developer Guide, "User pool managed login").
 """
 
 import secrets
 import time
+from http import HTTPStatus
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -26,7 +27,7 @@ def apply() -> None:
     def authorize(method: str, path: str, headers: dict[str, str], query: _Query) -> _Response:
         response: _Response = show_form(method, path, headers, query)
         username, end = _sessions.get(_session_id(headers), ("", 0.0))
-        if response[0] != 200 or time.time() > end:  # a request with mistakes, or nobody signed in
+        if response[0] != HTTPStatus.OK or time.time() > end:  # a request with mistakes, or nobody signed in
             return response
         request = {name: values[0] for name, values in query.items()}
         pool, _, _ = cognito._find_pool_by_client_id(request["client_id"])  # noqa: SLF001 - ministack offers no public function
