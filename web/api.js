@@ -26,9 +26,10 @@ export class Problem extends Error {
     this.errors = body?.errors ?? [];
   }
 
-  /** @param {string} member @returns {string} what is wrong with this member of the body */
-  about(member) {
-    return this.errors.find((error) => error.pointer === `/${member}`)?.detail ?? "";
+  /** Return what is wrong with a member of the body. @param {string} member @param {string} name what the page calls it */
+  about(member, name = member) {
+    const error = this.errors.find(({ pointer }) => pointer === `/${member}`);
+    return error ? `${name} ${error.detail}` : "";
   }
 }
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser import npm
 from tests.conftest import ROOT
-from tools.deploy import web
+from tools.deploy import stack, web
 
 WEB = ROOT / "web"
 OPENAPI = ROOT / "chalicelib" / "static" / "openapi.json"
@@ -39,6 +39,28 @@ def test_a_file_is_short_and_starts_with_what_it_is_for(path: Path) -> None:
     lines = path.read_text().splitlines()
     assert len(lines) <= 300
     assert path.suffix == ".html" or re.match(r"// [A-Z]|/\* [A-Z]", lines[0])
+
+
+def test_every_host_sends_the_same_headers() -> None:
+    """Those of the local server, of docs/deploy.md and of CloudFront; Terraform's are compared with CloudFormation's."""
+    properties = stack.read_template()["Resources"]["WebHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]
+    security = properties["SecurityHeadersConfig"]
+    wanted = web.headers("${WebAppApi}", "https://${DomainPrefix}.auth.${AWS::Region}.amazoncognito.com")
+    assert wanted.pop("Content-Security-Policy") == security["ContentSecurityPolicy"]["ContentSecurityPolicy"]["Fn::Sub"]
+    assert wanted.pop("Referrer-Policy") == security["ReferrerPolicy"]["ReferrerPolicy"]
+    assert wanted.pop("X-Content-Type-Options") == "nosniff"
+    assert security["ContentTypeOptions"] == {"Override": True}
+    assert wanted == {item["Header"]: item["Value"] for item in properties["CustomHeadersConfig"]["Items"]}
+    told = dict(re.findall(r'- key: (.*)\n +value: "?(.*?)"?\n', (ROOT / "docs" / "deploy.md").read_text()))
+    servers = "https://API.execute-api.REGION.amazonaws.com", "https://PREFIX.auth.REGION.amazoncognito.com"
+    assert told.items() >= web.headers(*servers).items()
+
+
+def test_packaging_writes_what_is_served_and_keeps_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    web.write(tmp_path)
+    written = {f"/{path.relative_to(tmp_path).as_posix()}" for path in tmp_path.rglob("*") if path.is_file()}
+    assert written == {*web.files(), "/config.json"}
 
 
 def test_the_library_is_the_published_one() -> None:

@@ -23,8 +23,7 @@ def files() -> dict[str, Path]:
 
 
 def write(folder: Path) -> None:
-    """Write the served files to a folder, without config.json, whose values only a deployed stage has."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Write the served files to a folder. What is there stays, such as config.json, whose values only a deployed stage has."""
     for path, source in files().items():
         (folder / path[1:]).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, folder / path[1:])

@@ -65,8 +65,10 @@ export function App({ api, auth, board, user, waits }) {
           <${view === "#list" ? ListView : BoardView} board=${board} announce=${announce} />`}
     </main>
     <p class="unseen" role="status">${said}</p>
-    <${WaitBar} waits=${waits} />
-    <${Notices} notices=${board.state.notices} onClose=${board.close} />
+    <div class="floating">
+      <${WaitBar} waits=${waits} />
+      <${Notices} notices=${board.state.notices} onClose=${board.close} />
+    </div>
     <${Conflicts} conflicts=${board.state.conflicts} />
     <${Shortcuts} />`;
 }

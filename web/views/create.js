@@ -21,7 +21,7 @@ export function Create({ board, onChange }) {
     onChange();
   };
   const { problem } = draft;
-  const wrong = problem && (problem.about("title") || problem.about("due_at") || problem.message);
+  const wrong = problem && (problem.about("title", "The title") || problem.about("due_at", "The due date") || problem.message);
   const isTitleWrong = Boolean(problem && !problem.about("due_at"));
   return html`<form class="create" onSubmit=${submit}>
     <input ref=${field} class="new-title" aria-label="New task" placeholder="What needs doing?" maxlength="200" autocomplete="off"

@@ -53,15 +53,15 @@ export function Editor({ task, board, onClose }) {
     };
   }
 
-  /** @param {string} pointer */
-  const wrong = (pointer) => html`<p id="${id}-${pointer}" class="field-problem" role="alert">
-    ${problem?.about(pointer) && html`<${ProblemText} problem=${problem} text=${problem.about(pointer)} />`}</p>`;
+  /** @param {string} pointer @param {string} name */
+  const wrong = (pointer, name) => html`<p id="${id}-${pointer}" class="field-problem" role="alert">
+    ${problem?.about(pointer) && html`<${ProblemText} problem=${problem} text=${problem.about(pointer, name)} />`}</p>`;
   const isElsewhere = problem && !["title", "description", "due_at"].some((pointer) => problem.about(pointer));
 
   return html`<form class="editor" aria-label="Edit ${before.title}" onSubmit=${save} onKeyDown=${onKeyDown}>
-    <label>Title <input ref=${first} maxlength="200" required ...${field("title", "title")} /></label>${wrong("title")}
-    <label>Notes <textarea rows="3" maxlength="4000" ...${field("description", "description")} /></label>${wrong("description")}
-    <label>Due <input type="date" ...${field("day", "due_at")} /></label>${wrong("due_at")}
+    <label>Title <input ref=${first} maxlength="200" required ...${field("title", "title")} /></label>${wrong("title", "The title")}
+    <label>Notes <textarea rows="3" maxlength="4000" ...${field("description", "description")} /></label>${wrong("description", "The note")}
+    <label>Due <input type="date" ...${field("day", "due_at")} /></label>${wrong("due_at", "The due date")}
     ${isElsewhere && html`<p class="field-problem" role="alert"><${ProblemText} problem=${problem} /></p>`}
     <div class="buttons">
       <button class="primary" disabled=${isSaving}>${isSaving ? "Saving …" : "Save"}</button>
