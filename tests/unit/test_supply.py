@@ -44,7 +44,7 @@ class TestTheLocks:
         lines = [
             line for line in lock.read_text().replace("\\\n", " ").splitlines() if line and not line.lstrip().startswith("#")
         ]
-        assert len(lines) > 3
+        assert len(lines) > 1
         for line in lines:
             assert re.fullmatch(
                 r"[a-z0-9._-]+(\[[a-z0-9,-]+\])?==\S+( ; [^#]*?)?(\s+--hash=sha256:[0-9a-f]{64})+", line.rstrip()
