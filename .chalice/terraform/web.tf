@@ -80,6 +80,10 @@ resource "aws_cloudfront_response_headers_policy" "web" {
       override = true
     }
   }
+
+  lifecycle {
+    ignore_changes = [remove_headers_config] # none is removed; an emulator reports that as an empty block
+  }
 }
 
 resource "aws_cloudfront_distribution" "web" {
