@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from tests.support.local_server import LocalServer
 
-PATIENCE = 12_000  # milliseconds; only a failing test waits that long
+PATIENCE = 120_000  # milliseconds; only a failing test waits that long
 _numbers = itertools.count()
 COLUMNS = {"pending": "Pending", "in_progress": "In progress", "done": "Done"}
 

@@ -1,6 +1,7 @@
 """The admin's view of what waits, of all owners."""
 # ruff: noqa: RUF001 - the page writes spans of time with a dash
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,15 +12,18 @@ from tests.browser.person import Person
 
 
 def make_older(person: Person, **age: int) -> None:
-    """Make the person's newest task older, as if it had been created then."""
-    table: Any = person.server.client("dynamodb")
-    settings = person.server.settings()
+    """Make the person's newest task older, as if it had been created then; its id begins with that time, in milliseconds."""
+    dynamodb: Any = person.server.client("dynamodb")
+    table = person.server.settings()["TABLE_NAME"]
     (task, *_) = person.stored()
-    created = (datetime.now(UTC) - timedelta(**age)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    items = table.scan(TableName=settings["TABLE_NAME"], ConsistentRead=True)["Items"]
-    (item,) = [item for item in items if item["SK"]["S"] == f"TASK#{task['task_id']}"]
-    item |= {"created_at": {"S": created}, "GSI1SK": {"S": f"{created}#{task['task_id']}"}}
-    table.put_item(TableName=settings["TABLE_NAME"], Item=item)
+    created = datetime.now(UTC) - timedelta(**age)
+    time = f"{int(created.timestamp() * 1000):012x}"
+    old_id, new_id = task["task_id"], f"{time[:8]}-{time[8:]}{task['task_id'][13:]}"
+    items = dynamodb.scan(TableName=table, ConsistentRead=True)["Items"]
+    (item,) = [item for item in items if item["SK"]["S"] == f"TASK#{old_id}"]
+    older = json.loads(json.dumps(item).replace(old_id, new_id)) | {"created_at": {"S": f"{created:%Y-%m-%dT%H:%M:%S}.000Z"}}
+    dynamodb.put_item(TableName=table, Item=older)
+    dynamodb.delete_item(TableName=table, Key={"PK": item["PK"], "SK": item["SK"]})
 
 
 def test_an_admin_sees_what_waits_oldest_first_and_how_long(new_person: Callable[..., Person]) -> None:

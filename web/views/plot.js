@@ -29,7 +29,7 @@ export function Plot({ now, isComplete, groups }) {
   const width = 100 / SPANS.length;
 
   return html`<figure class="plot">
-    <figcaption><strong>${isComplete ? "" : "At least "}${total}</strong> ${total === 1 ? "task waits" : "tasks wait"}
+    <figcaption><span><strong>${isComplete ? "" : "At least "}${total}</strong> ${total === 1 ? "task waits" : "tasks wait"}</span>
       ${groups.map(({ status, name }) => html`<span class="key" data-status=${status}>${name}</span>`)}</figcaption>
     <svg height=${HEIGHT} aria-hidden="true">
       ${SPANS.map((span, index) => {
