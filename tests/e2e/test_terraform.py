@@ -175,7 +175,14 @@ class TestResources:
             assert len(of_type(resources, ours)) == len(wanted), kind
 
     def test_a_stage_without_options_has_no_resource_that_costs_money_at_rest(self, module: Module) -> None:
-        off = ("alarm_topic_arn=", "dashboard=false", "gateway_logs_role=false", "kms_key_arn=", "reserved_concurrency=", "web_app_api=")
+        off = (
+            "alarm_topic_arn=",
+            "dashboard=false",
+            "gateway_logs_role=false",
+            "kms_key_arn=",
+            "reserved_concurrency=",
+            "web_app_api=",
+        )
         plan = module("plan", "-input=false", "-refresh=false", "-out=plan", *(f"-var={choice}" for choice in off))
         assert plan.count("will be destroyed") == 7 + 1 + 3 + 6  # alarms, dashboard, role, web app
         planned = json.loads(module("show", "-json", "plan"))["planned_values"]["root_module"]["resources"]

@@ -100,7 +100,9 @@ def to_terraform(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
         for origin in found["origin"]:
             origin |= {"origin_id": origin.pop("Id")}
             del origin["S3OriginConfig"]  # empty: the access control is used instead
-        found["custom_error_response"][0] |= {"error_caching_min_ttl": found["custom_error_response"][0].pop("ErrorCachingMinTTL")}
+        found["custom_error_response"][0] |= {
+            "error_caching_min_ttl": found["custom_error_response"][0].pop("ErrorCachingMinTTL")
+        }
         found["viewer_certificate"] = {"cloudfront_default_certificate": True}
     if kind == "AWS::S3::Bucket":
         assert set(found.pop("public_access_block_configuration").values()) == {True}  # a resource of its own in Terraform

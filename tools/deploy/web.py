@@ -23,7 +23,7 @@ def files() -> dict[str, Path]:
 
 
 def write(folder: Path) -> None:
-    """Write the served files to a folder. What is there stays, such as config.json, whose values only a deployed stage has."""
+    """Write the served files to a folder. Others stay there: config.json has values that only a deployed stage has."""
     for path, source in files().items():
         (folder / path[1:]).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, folder / path[1:])
