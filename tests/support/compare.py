@@ -91,6 +91,13 @@ def to_terraform(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
     if kind == "AWS::CloudWatch::Alarm":
         found["ok_actions"] = found.pop("okactions")
         found["dimensions"] = {each["Name"]: each["Value"] for each in found["dimensions"]}
+    if kind.startswith(("AWS::CloudFront::", "AWS::S3::")):
+        found = to_web(kind, found)
+    return found
+
+
+def to_web(kind: str, found: dict[str, Any]) -> dict[str, Any]:
+    """Return the properties of a resource of the web app under Terraform's names."""
     if kind.startswith("AWS::CloudFront::"):
         (config,) = found.values()
         found = {snake(name): value for name, value in config.items()}
