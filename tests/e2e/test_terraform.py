@@ -175,9 +175,16 @@ class TestResources:
             assert len(of_type(resources, ours)) == len(wanted), kind
 
     def test_a_stage_without_options_has_no_resource_that_costs_money_at_rest(self, module: Module) -> None:
-        off = ("alarm_topic_arn=", "dashboard=false", "gateway_logs_role=false", "kms_key_arn=", "reserved_concurrency=")
+        off = (
+            "alarm_topic_arn=",
+            "dashboard=false",
+            "gateway_logs_role=false",
+            "kms_key_arn=",
+            "reserved_concurrency=",
+            "web_app_api=",
+        )
         plan = module("plan", "-input=false", "-refresh=false", "-out=plan", *(f"-var={choice}" for choice in off))
-        assert plan.count("will be destroyed") == 7 + 1 + 3  # alarms, dashboard, role
+        assert plan.count("will be destroyed") == 7 + 1 + 3 + 6  # alarms, dashboard, role, web app
         planned = json.loads(module("show", "-json", "plan"))["planned_values"]["root_module"]["resources"]
         assert {function["reserved_concurrent_executions"] for function in of_type(planned, "aws_lambda_function")} == {-1}
         (table,) = of_type(planned, "aws_dynamodb_table")

@@ -16,7 +16,7 @@ from chalice.utils import to_cfn_resource_name
 
 from chalicelib import __version__
 from tools import install
-from tools.deploy import shipping
+from tools.deploy import shipping, web
 from tools.deploy.template import MERGE_TEMPLATE
 from tools.errors import CommandError
 from tools.functions import declarations
@@ -89,6 +89,7 @@ def package(stage: str, out: Path, **changes: object) -> None:
     complete = json.loads((out / "template.json").read_text())
     (out / "import.json").write_text(json.dumps(_import_template(complete), indent=1) + "\n")
     (out / "MANIFEST.md").write_text(_manifest(stage, out, complete))
+    web.write(out / "web")
 
 
 def _import_template(template: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from chalice.deploy.validate import validate_routes
 from watchfiles import Change, DefaultFilter, watch
 
 from tools.errors import describe
-from tools.stages import ROOT, environment_variables
+from tools.local import web
+from tools.stages import LOCAL, ROOT, environment_variables
 
 _SHIPPED = ROOT / "chalicelib"
 _FILES = {ROOT / name for name in ("app.py", ".chalice/config.json", "tools/local/gateway.py")}
@@ -77,7 +78,7 @@ def _stop(process: SpawnProcess) -> None:
 
 def serve(host: str, port: str, stage: str, next_step: str = "") -> None:
     """Serve the app until a signal; if it cannot be imported, print the cause and the next step."""
-    os.environ.update(environment_variables(stage))
+    os.environ.update(environment_variables(stage) | ({"WEB_ORIGIN": web.read_origin()} if stage == LOCAL else {}))
     # Bytecode counts as current while the size and the second of its file stay, and a file may be saved twice in a second.
     sys.dont_write_bytecode = True
     try:
