@@ -125,15 +125,15 @@ def update(key: Item, new: Item, unchanged: Item, versions: frozenset[int] | Non
     Only if it has the values in `unchanged`, one of these versions unless None, and an `updated_at` before the new one, or
     the same where `same_moment` is set. Raises ConditionFailed, Conflict, Unavailable.
     """
-    sets = ["#version = #version + :one", "#previous_write_id = #write_id", *(f"#{name} = :{name}" for name in new)]
+    sets = ["#version = #version + :one", "#previous_write_id = #write_id", *(f"#{name} = :new_{name}" for name in new)]
     conditions = ["attribute_exists(PK)", *(f"#{name} = :unchanged_{name}" for name in unchanged)]
-    values = {f":{name}": value for name, value in new.items()} | {":one": 1}
+    values = {f":new_{name}": value for name, value in new.items()} | {":one": 1}
     values |= {f":unchanged_{name}": value for name, value in unchanged.items()}
     if versions is not None:
         named = _version_values(versions)
         conditions.append(f"#version IN ({', '.join(named)})")
         values |= named
-    conditions.append(f"#updated_at {'<=' if same_moment else '<'} :updated_at")
+    conditions.append(f"#updated_at {'<=' if same_moment else '<'} :new_updated_at")
     names = {*new, *unchanged, "version", "previous_write_id"}
     with _translated_errors():
         response = client.update_item(
