@@ -442,6 +442,20 @@ class TestTheLog:
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert [line.get("outcome") for line in lines] == ["sent", "unknown", None]
 
+    @pytest.mark.parametrize(("fault", "cause"), [
+        (respond_with(500, b""), "botocore.exceptions.ClientError"), (lost_before, "botocore.exceptions.ConnectionClosedError"),
+    ])  # fmt: skip
+    def test_the_log_line_of_an_unknown_outcome_has_the_cause(
+        self, machine: Person, capsys: pytest.CaptureFixture[str], fault: Any, cause: str
+    ) -> None:
+        with network(fault, client=sms.client()):
+            assert send(machine, new_message()).json == UNKNOWN
+        with network(lambda _: None, *[refused("InternalServerError", 500)] * 3):
+            assert send(machine, new_message()).json == UNKNOWN
+        publish, record = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert publish["errors"][0]["type"] == cause
+        assert record["errors"][0]["type"] == "chalicelib.problems.Unavailable"
+
 
 class TestErrorsOfDynamoDb:
     @pytest.mark.parametrize("fault", [refused("ThrottlingException"), refused("InternalServerError", 500), lost_before])
