@@ -116,11 +116,11 @@ def delete(key: Item, versions: frozenset[int] | None) -> None:
             raise NotFound from failed
 
 
-def update(key: Item, new: Item, unchanged: Item, versions: frozenset[int] | None, *, same_moment: bool = False) -> Item:
+def update(key: Item, new: Item, unchanged: Item, versions: frozenset[int] | None, *, allow_equal: bool = False) -> Item:
     """Set attributes of an item, count its version up, and return it.
 
     Only if it has the values in `unchanged`, one of these versions unless None, and an `updated_at` before the new one, or
-    the same where `same_moment` is set. Raises ConditionFailed, Conflict, Unavailable.
+    the same where `allow_equal` is set. Raises ConditionFailed, Conflict, Unavailable.
     """
     sets = ["#version = #version + :one", "#previous_write_id = #write_id", *(f"#{name} = :new_{name}" for name in new)]
     conditions = ["attribute_exists(PK)", *(f"#{name} = :unchanged_{name}" for name in unchanged)]
@@ -130,7 +130,7 @@ def update(key: Item, new: Item, unchanged: Item, versions: frozenset[int] | Non
         named = _version_values(versions)
         conditions.append(f"#version IN ({', '.join(named)})")
         values |= named
-    conditions.append(f"#updated_at {'<=' if same_moment else '<'} :new_updated_at")
+    conditions.append(f"#updated_at {'<=' if allow_equal else '<'} :new_updated_at")
     names = {*new, *unchanged, "version", "previous_write_id"}
     with _translated_errors():
         response = client.update_item(
@@ -191,14 +191,14 @@ def batch_get(keys: list[Item]) -> dict[tuple[str, str], Item]:
     return found
 
 
-def transact(writes: list[dict[str, Any]], spare: float = ATTEMPT_SECONDS) -> list[Any] | None:
+def transact(writes: list[dict[str, Any]], reserved: float = ATTEMPT_SECONDS) -> list[Any] | None:
     """Apply all the writes or none; return None, or a reason for each write where a condition failed.
 
     A write is one of TransactWriteItems without its table. A transaction that conflicts with another, or is throttled, is
-    tried again until `spare` seconds before the deadline. Raises Conflict where one with a Put keeps conflicting, or where
-    the partition is full, and Unavailable.
+    tried again until `reserved` seconds before the deadline. Raises Conflict where one with a Put keeps conflicting, or
+    where the partition is full, and Unavailable.
     """
-    pauses = _pauses(spare)
+    pauses = _pauses(reserved)
     items: Any = [{kind: _to_write(write) for kind, write in part.items()} for part in writes]
     while True:
         try:
@@ -298,13 +298,13 @@ def _full() -> Conflict:
     return Conflict("Your data has reached its limit of 10 GB. Delete items, then send the request again.")
 
 
-def _pauses(spare: float = ATTEMPT_SECONDS) -> Iterator[float]:
-    """Yield the seconds to wait before each further attempt; none ends later than `spare` seconds before the deadline.
+def _pauses(reserved: float = ATTEMPT_SECONDS) -> Iterator[float]:
+    """Yield the seconds to wait before each further attempt; none ends later than `reserved` seconds before the deadline.
 
     They grow, and are random, so that conflicting requests retry at different times ("Timeouts, retries, and backoff with
     jitter", Amazon Builders' Library).
     """
     longest = _MIN_PAUSE
-    while (pause := random.uniform(0, longest)) + spare <= seconds_left():  # noqa: S311 - protects nothing
+    while (pause := random.uniform(0, longest)) + reserved <= seconds_left():  # noqa: S311 - protects nothing
         yield pause
         longest = min(2 * longest, _MAX_PAUSE)

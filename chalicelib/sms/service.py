@@ -38,7 +38,7 @@ else:
 # One attempt: SNS does not recognise a message that it has received already, and a second attempt would send it again.
 CONFIG = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1})
 
-_PUBLISH_SECONDS = 4.0  # the time that a client waits for SNS: so much must be left after a reservation
+_PUBLISH_SECONDS = 4.0  # the time that a call of SNS can take; it must remain when a reservation starts
 _CLIENT_ERROR = 4  # the hundreds of the status
 _NOT_SENT = (EndpointConnectionError, ConnectTimeoutError, NoCredentialsError, CredentialRetrievalError)
 _UNKNOWN = Receipt(None, "unknown")
