@@ -180,7 +180,7 @@ class Request:
 def parse_tags(header: str) -> frozenset[int] | None:
     """Return the versions in If-Match or If-None-Match, None for any (`*`); raises MalformedRequest.
 
-    A tag names a version and not bytes, so a tag that a compressing proxy has made weak, or given a suffix, is accepted; else
+    A tag names a version and not bytes, so a tag that a compressing proxy made weak, or gave a suffix, is accepted; else
     clients behind such a proxy could never send a matching tag. This departs from RFC 9110, section 13.1.1, on purpose.
     """
     if header.strip() == "*":
