@@ -126,7 +126,7 @@ class LocalServer:
         self.home, self.checkout = home, checkout
         self.port, self.aws_port, self.web_port = free_port(), free_port(), free_port()
         ports = {"PORT": str(self.port), "AWS_PORT": str(self.aws_port), "WEB_PORT": str(self.web_port)}
-        self.environment = clean_environment(**ports, LOCAL_HOME=str(home))
+        self.environment = clean_environment(**ports, LOCAL_HOME=str(home), LOG="json")  # which leaks.py reads
         self.url = f"http://127.0.0.1:{self.port}"
         self.output = home.parent / "output.txt"
         self.process: subprocess.Popen[bytes] | None = None

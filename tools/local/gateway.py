@@ -26,6 +26,7 @@ from waitress import utilities
 from chalicelib import deadline
 from chalicelib.http import api
 from chalicelib.problems import BodyTooLarge, MalformedRequest, NotFound, Problem, Unavailable
+from tools.local import request_lines
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_HEADER_BYTES = 10_240
@@ -51,6 +52,7 @@ class Gateway(local.LocalGateway):
             method = "UNKNOWN"  # the app responds with 405; the client's own word is not logged
 
         def respond() -> _Response:
+            request_lines.path.set(path.partition("?")[0])
             response: _Response = super(Gateway, self).handle_request(method, path, headers, body)
             return response
 

@@ -13,7 +13,7 @@ from chalice.deploy.validate import validate_routes
 from watchfiles import Change, DefaultFilter, watch
 
 from tools.errors import describe
-from tools.local import web
+from tools.local import request_lines, web
 from tools.stages import LOCAL, ROOT, environment_variables
 
 _SHIPPED = ROOT / "chalicelib"
@@ -81,6 +81,7 @@ def serve(host: str, port: str, stage: str, next_step: str = "") -> None:
     os.environ.update(environment_variables(stage) | ({"WEB_ORIGIN": web.read_origin()} if stage == LOCAL else {}))
     # Bytecode counts as current while the size and the second of its file stay, and a file may be saved twice in a second.
     sys.dont_write_bytecode = True
+    sys.stdout = request_lines.wrap(sys.stdout)
     try:
         from tools.local import gateway  # noqa: PLC0415 - it imports chalicelib, which reads the settings
 
