@@ -79,7 +79,6 @@ def list_all_tasks(request: Request) -> AllTasksPage:
 def send_sms(request: Request) -> Response:
     """Send an SMS message."""
     receipt, replayed = sms.send(request.machine, request.required_idempotency_key, request.body, request.ends_at)
-    request.log_fields["outcome"] = receipt.status
     return responses.accepted(receipt, replayed=replayed)
 
 

@@ -8,6 +8,8 @@ from msgspec import Struct, field
 class Additions(Struct):
     """Lists, because the threads of one request add to them at the same time."""
 
+    fields: dict[str, str | int] = field(default_factory=dict)
+    """More members of the line."""
     units: list[tuple[str, float]] = field(default_factory=list)
     """Read and write units that DynamoDB says a call has consumed, as ("read_units", 0.5)."""
     causes: list[BaseException] = field(default_factory=list)

@@ -51,6 +51,14 @@ def resource_name(stage: str, function: str = "") -> str:
     return "-".join(filter(None, (app_name(), stage, function)))
 
 
+def template_parameters(stage: str) -> dict[str, str]:
+    """Return the values of the template's parameters that the configuration of a stage gives."""
+    config = stage_config(stage)
+    parts = int(config["environment_variables"]["SMS_PARTS_PER_DAY"])
+    given: dict[str, str] = config["parameters"]
+    return given | {"Stage": stage, "SmsPartsAlarm": str(max(1, parts * 8 // 10))}
+
+
 def placeholder_settings() -> dict[str, str]:
     """Return values for the settings that only deployed resources have, for commands that do not call AWS."""
     name = "SetByTheMergeTemplate"

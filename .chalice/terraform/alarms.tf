@@ -3,6 +3,7 @@ locals {
     "AWS/ApiGateway" = { ApiName = aws_api_gateway_rest_api.rest_api.name, Stage = local.stage }
     "AWS/Lambda"     = { FunctionName = local.name }
     "AWS/DynamoDB"   = { TableName = local.name }
+    (local.name)     = {}
   }
 
   alarms = {
@@ -25,6 +26,13 @@ locals {
       metric      = "Errors"
       threshold   = 1
       description = "The API function failed or timed out before it could respond. Its log says where."
+    }
+    authorizer-errors = {
+      namespace   = "AWS/Lambda"
+      metric      = "Errors"
+      threshold   = 1
+      dimensions  = { FunctionName = "${local.name}-user_authorizer" }
+      description = "The authorizer of /hello failed or timed out, so its callers get 503. Its log says where."
     }
     function-throttles = {
       namespace   = "AWS/Lambda"
@@ -53,6 +61,22 @@ locals {
     }
   }
 
+  metric_alarms = {
+    sms-unknown = {
+      namespace   = local.name
+      metric      = "SmsUnknown"
+      threshold   = 1
+      description = "An SMS message was sent or not, and is never sent again: SNS did not respond. The errors in its log line say why."
+    }
+    sms-budget = {
+      namespace   = local.name
+      metric      = "SmsParts"
+      period      = 86400
+      threshold   = var.sms_parts_alarm
+      description = "80 in 100 of the SMS parts of a day are used up. At the limit, /sms is 429 until midnight UTC."
+    }
+  }
+
   function_alarms = {
     for function in local.functions : "${function}-errors" => {
       namespace   = "AWS/Lambda"
@@ -66,7 +90,10 @@ locals {
 
 resource "aws_cloudwatch_metric_alarm" "all" {
   # An alarm without a topic costs money and notifies nobody.
-  for_each = { for name, alarm in merge(local.alarms, local.function_alarms) : name => alarm if var.alarm_topic_arn != "" }
+  for_each = {
+    for name, alarm in merge(local.alarms, local.function_alarms, var.metrics ? local.metric_alarms : {}) :
+    name => alarm if var.alarm_topic_arn != ""
+  }
 
   alarm_name          = "${local.name}-${each.key}"
   alarm_description   = each.value.description
@@ -75,7 +102,7 @@ resource "aws_cloudwatch_metric_alarm" "all" {
   dimensions          = merge(local.dimensions[each.value.namespace], try(each.value.dimensions, {}))
   statistic           = try(each.value.percentile, null) == null ? "Sum" : null
   extended_statistic  = try(each.value.percentile, null)
-  period              = 300
+  period              = try(each.value.period, 300)
   evaluation_periods  = try(each.value.periods, 1)
   threshold           = each.value.threshold
   comparison_operator = "GreaterThanOrEqualToThreshold"

@@ -211,7 +211,7 @@ def _log(request: Request, route: str, response: Response, seconds: float, addit
         "status": response.status_code,
         "ms": round(seconds * 1000, 1),
     }
-    line |= request.log_fields
+    line |= additions.fields
     if request.principal is not None:
         line |= _describe_caller(request.principal)
     for kind in sorted({kind for kind, _ in additions.units}):

@@ -60,8 +60,6 @@ class Request:
         self._request = request
         self.method: str = request.method
         self.context: Mapping[str, Any] = request.context
-        self.log_fields: dict[str, str] = {}
-        """Members to add to the log line."""
         gateway_id = request.context.get("requestId") or ""
         self.id = gateway_id if _UUID.fullmatch(gateway_id) else str(uuid.uuid4())
         """API Gateway's id of the request where it is a UUID. A client can choose it, so it identifies nothing."""

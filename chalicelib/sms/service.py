@@ -68,10 +68,19 @@ def send(machine: Machine, key: IdempotencyKey, message: SmsMessage, ends_at: in
     message that this stage does not send, IdempotencyKeyReused, Conflict while an earlier request may still be sending,
     TooManyRequests, Unavailable.
     """
+    receipt, sent_parts = _send(machine, key, message, ends_at)
+    if line := log_line.current.get():
+        line.fields |= {"outcome": receipt.status} | ({"sms_parts": sent_parts} if sent_parts else {})
+    return receipt, sent_parts == 0
+
+
+def _send(machine: Machine, key: IdempotencyKey, message: SmsMessage, ends_at: int) -> tuple[Receipt, int]:
+    """Return the outcome, and the number of parts that this request has sent, perhaps: 0 for a replay."""
     now = int(time.time())
     record = records.record(machine.partition, "sms", key, now)
     try:
-        counters = _counters(machine, message.to, _require_sendable(message), now)
+        parts = _require_sendable(message)
+        counters = _counters(machine, message.to, parts, now)
     except ValidationFailed:
         earlier = records.find(record)  # sent before the stage became stricter
         if earlier is None:
@@ -79,7 +88,7 @@ def send(machine: Machine, key: IdempotencyKey, message: SmsMessage, ends_at: in
     else:
         earlier = records.reserve(record, counters, _PUBLISH_SECONDS, busy_until=str(ends_at))
     if earlier is not None:
-        return _replay(earlier, now), True
+        return _replay(earlier, now), 0
     try:
         message_id = _publish(message)
     except Problem:
@@ -88,13 +97,13 @@ def send(machine: Machine, key: IdempotencyKey, message: SmsMessage, ends_at: in
         raise
     except DeadlineReached as reached:
         log_line.add_cause(reached)
-        return _UNKNOWN, False  # a replay reports `unknown` as well
+        return _UNKNOWN, parts  # a replay reports `unknown` as well
     try:
         records.remember(record, "message_id", message_id or "")
     except (Conflict, Unavailable, DeadlineReached) as error:
         log_line.add_cause(error)
-        return _UNKNOWN, False  # the id was not stored, so a replay could not return it
-    return _receipt(message_id), False
+        return _UNKNOWN, parts  # the id was not stored, so a replay could not return it
+    return _receipt(message_id), parts
 
 
 def _require_sendable(message: SmsMessage) -> int:

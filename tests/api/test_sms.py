@@ -1,5 +1,6 @@
 """POST /sms: each message at most once, within limits, and only for machines."""
 
+import contextvars
 import itertools
 import json
 import signal
@@ -25,8 +26,10 @@ from msgspec import structs
 
 from app import app
 from chalicelib.config import settings
+from chalicelib.principals import Machine
 from chalicelib.sms import service as sms
-from chalicelib.sms.model import count_parts, country, is_barred
+from chalicelib.sms.model import SmsMessage, count_parts, country, is_barred
+from chalicelib.values import IdempotencyKey
 from tests.conftest import TABLE
 from tests.support import pool
 from tests.support.events import Context, event
@@ -455,6 +458,11 @@ class TestTheLog:
         publish, record = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert publish["errors"][0]["type"] == cause
         assert record["errors"][0]["type"] == "chalicelib.problems.Unavailable"
+
+    def test_a_message_outside_a_request_has_no_log_line(self) -> None:
+        message, key = SmsMessage(**new_message()), IdempotencyKey("k", "fingerprint")
+        receipt, replayed = contextvars.Context().run(sms.send, Machine("m", "CLIENT#m"), key, message, NOON + 60)
+        assert (receipt.status, replayed) == ("sent", False)
 
 
 class TestErrorsOfDynamoDb:

@@ -10,6 +10,7 @@ PARAMETERS = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:alarms",
     "Dashboard": "true",
     "GatewayLogsRole": "true",
+    "Metrics": "true",
     "KmsKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     "PermissionsBoundaryArn": "arn:aws:iam::000000000000:policy/boundary",
     "ReservedConcurrency": "10",
@@ -23,6 +24,7 @@ TYPES = {
     "AWS::Cognito::UserPoolDomain": "aws_cognito_user_pool_domain",
     "AWS::Cognito::UserPoolResourceServer": "aws_cognito_resource_server",
     "AWS::Logs::LogGroup": "aws_cloudwatch_log_group",
+    "AWS::Logs::MetricFilter": "aws_cloudwatch_log_metric_filter",
     "AWS::CloudWatch::Alarm": "aws_cloudwatch_metric_alarm",
     "AWS::CloudWatch::Dashboard": "aws_cloudwatch_dashboard",
     "AWS::S3::Bucket": "aws_s3_bucket",
@@ -63,7 +65,9 @@ def resolve(value: Any) -> Any:
 
 def to_terraform(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
     """Return the properties of a resource under Terraform's names."""
-    names = {"UserPoolName", "ClientName", "GroupName", "LogGroupName", "TableName"}
+    names = {"UserPoolName", "ClientName", "FilterName", "GroupName", "TableName"} | (
+        {"LogGroupName"} if kind == "AWS::Logs::LogGroup" else set()
+    )
     found = {"name" if name in names else snake(name): value for name, value in properties.items()}
     if kind == "AWS::DynamoDB::Table":
         found |= keys(found.pop("key_schema")) | {
@@ -90,7 +94,14 @@ def to_terraform(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
         found["scope"] = found.pop("scopes")
     if kind == "AWS::CloudWatch::Alarm":
         found["ok_actions"] = found.pop("okactions")
-        found["dimensions"] = {each["Name"]: each["Value"] for each in found["dimensions"]}
+        found["dimensions"] = {each["Name"]: each["Value"] for each in found.get("dimensions", [])}
+    if kind == "AWS::Logs::MetricFilter":
+        found["pattern"] = found.pop("filter_pattern")
+        (metric,) = found.pop("metric_transformations")
+        dimensions = {each["Key"]: each["Value"] for each in metric.pop("Dimensions", [])}
+        found["metric_transformation"] = {snake(name.removeprefix("Metric")): value for name, value in metric.items()} | {
+            "dimensions": dimensions
+        }
     if kind.startswith(("AWS::CloudFront::", "AWS::S3::")):
         found = to_web(kind, found)
     return found
@@ -129,7 +140,7 @@ def index(properties: dict[str, Any]) -> dict[str, Any]:
 
 def differences(wanted: Any, there: Any, at: str = "") -> list[str]:
     """Return the wanted values that Terraform has not; a single block is a list there, and some lists are sets."""
-    if wanted is None:
+    if wanted is None or wanted == {}:
         return []
     if isinstance(wanted, dict):
         there = there[0] if isinstance(there, list) and len(there) == 1 else there

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 from chalice.utils import to_cfn_resource_name
 
 from tools.errors import CommandError
-from tools.stages import ROOT, functions, resource_name, stage_config
+from tools.stages import ROOT, functions, resource_name, template_parameters
 
 _TEMPLATE = ROOT / ".chalice" / "resources.json"
 _TIMEOUT = 1800  # seconds
@@ -52,7 +52,7 @@ def deploy(stage: str, pause: int = 5) -> dict[str, str]:
     Raises CommandError.
     """
     cloudformation: Any = boto3.client("cloudformation")
-    values = stage_config(stage)["parameters"] | {"Stage": stage}
+    values = template_parameters(stage)
     template = read_template()
     request: dict[str, Any] = {
         "StackName": resource_name(stage),

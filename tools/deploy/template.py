@@ -11,7 +11,7 @@ from chalice.utils import to_cfn_resource_name
 import app
 from tools.deploy import gateway_responses, stack
 from tools.functions import declarations, reads_table_stream
-from tools.stages import ROOT, resource_name, stage_config
+from tools.stages import ROOT, environment_variables, resource_name, template_parameters
 
 MERGE_TEMPLATE = ROOT / ".chalice" / "merge.json"
 _PACKAGE_TEMPLATE = ROOT / ".chalice" / "package.json"
@@ -64,8 +64,7 @@ def set_defaults(template: dict[str, Any], stage: str) -> dict[str, Any]:
 
     A merge template of a user may lack any of these parameters.
     """
-    config = stage_config(stage)
-    values = config["parameters"] | {"Stage": stage, "WebOrigin": config["environment_variables"]["WEB_ORIGIN"]}
+    values = template_parameters(stage) | {"WebOrigin": environment_variables(stage)["WEB_ORIGIN"]}
     parameters = dict(template.get("Parameters", {}))
     for name in parameters.keys() & values.keys():
         is_number = parameters[name]["Type"] == "Number"
