@@ -1,8 +1,7 @@
 // Sends requests to the API, and sends them again until there is a response: after a lost connection, a 429 or a 503.
 //
 // To send a request twice is safe here. Creating has an Idempotency-Key, the same at every attempt, so one task is made.
-// Changing and deleting have If-Match, so a second attempt after a success gets 412 or 404 and changes nothing; the caller
-// recognises that by `repeated`.
+// Changing and deleting have If-Match, so a second attempt after a success gets 412 or 404 and changes nothing.
 
 import { SignedOut } from "./auth.js";
 
@@ -16,12 +15,11 @@ const MOST_REFUSALS = 5; // how often 429 and 503 are waited for, before the per
 
 /** An error response of the API (RFC 9457). */
 export class Problem extends Error {
-  /** @param {Response} response @param {any} body @param {boolean} repeated */
-  constructor(response, body, repeated) {
+  /** @param {Response} response @param {any} body */
+  constructor(response, body) {
     super(body?.detail ?? body?.title ?? `The API responded with status ${response.status}.`);
     this.status = response.status;
     this.requestId = response.headers.get("X-Request-Id") ?? "";
-    this.repeated = repeated;
     /** @type {{pointer?: string, detail: string}[]} */
     this.errors = body?.errors ?? [];
   }
@@ -43,7 +41,8 @@ export function createApi(address, auth, onWait) {
   const waits = new Set();
 
   /**
-   * Return the body of a successful response, null if it has none.
+   * Return the body of a successful response, null if it has none. If the session has ended, this does not return: the person
+   * signs in again, and the page that they come back to sends what was not confirmed.
    * @param {string} method
    * @param {string} path
    * @param {{body?: object, headers?: Record<string, string>, keepalive?: boolean}} [options]
@@ -51,7 +50,7 @@ export function createApi(address, auth, onWait) {
   async function send(method, path, { body, headers = {}, keepalive = false } = {}) {
     /** @type {Wait} */
     const wait = { reason: "busy", until: 0 };
-    let attempts = 0, refusals = 0, renewed = false;
+    let attempts = 0, refusals = 0, isRenewed = false;
 
     /** @param {Reason} reason @param {number} seconds */
     async function pause(reason, seconds) {
@@ -72,14 +71,14 @@ export function createApi(address, auth, onWait) {
             signal: AbortSignal.timeout(TIMEOUT_SECONDS * 1000),
           });
           received = await response.text(); // the connection may break here as well
+          if (response.status === 401 && !isRenewed) { // the clock of this machine may be wrong, or the token was revoked
+            await auth.renew();
+            isRenewed = true;
+            continue;
+          }
         } catch (error) {
-          if (error instanceof SignedOut) throw error;
+          if (error instanceof SignedOut) return new Promise(() => {});
           await pause(navigator.onLine ? "unreachable" : "offline", Math.min(2 ** attempts, LONGEST_PAUSE_SECONDS));
-          continue;
-        }
-        if (response.status === 401 && !renewed) { // the clock of this machine may be wrong, or the token was revoked
-          renewed = true;
-          await auth.renew();
           continue;
         }
         const isRunning = response.status === 409 && "Idempotency-Key" in headers; // the first attempt, whose answer was lost
@@ -91,7 +90,7 @@ export function createApi(address, auth, onWait) {
         const isJson = /json/.test(response.headers.get("Content-Type") ?? "");
         const value = received && isJson ? JSON.parse(received) : null;
         if (response.ok) return value;
-        throw new Problem(response, value, attempts > 0);
+        throw new Problem(response, value);
       }
     } finally {
       if (waits.delete(wait)) onWait([...waits]);
@@ -114,8 +113,8 @@ export function createApi(address, auth, onWait) {
     /** @param {string} id @returns {Promise<Schemas["Task"]>} */
     read: (id) => send("GET", `/tasks/${id}`),
 
-    /** @param {Schemas["NewTask"]} task @returns {Promise<Schemas["Task"]>} */
-    create: (task) => send("POST", "/tasks", { body: task, headers: { "Idempotency-Key": crypto.randomUUID() } }),
+    /** @param {Schemas["NewTask"]} task @param {string} key @returns {Promise<Schemas["Task"]>} */
+    create: (task, key) => send("POST", "/tasks", { body: task, headers: { "Idempotency-Key": key } }),
 
     /**
      * Change the version of the task that is known here; a newer one is a Problem with status 412.

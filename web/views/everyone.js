@@ -57,7 +57,7 @@ export function Everyone({ api }) {
       <thead><tr><th scope="col">Waits for</th><th scope="col">Task</th><th scope="col">Owner</th></tr></thead>
       <tbody>${shown.slice(0, rows).map((task) => html`<tr key=${task.task_id}>
         <td><time datetime=${task.created_at} title=${inFull(task.created_at)}>${duration(now - Date.parse(task.created_at))}</time></td>
-        <th scope="row">${task.title}</th>
+        <th scope="row" dir="auto">${task.title}</th>
         <td><code title=${task.owner}>${task.owner.slice(0, 8)}</code></td></tr>`)}</tbody>
     </table></div>
     ${loaded[status] && !shown.length && html`<p class="empty">Nothing waits.</p>`}
