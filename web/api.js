@@ -6,9 +6,11 @@
 import { SignedOut } from "./auth.js";
 
 /** @typedef {import("./openapi").components["schemas"]} Schemas */
+/** @typedef {import("./openapi").paths} Paths */
 /** @typedef {"offline" | "unreachable" | "busy"} Reason */
 /** @typedef {{reason: Reason, until: number}} Wait why a request waits, and until when, in milliseconds since 1970 */
 
+const TASK = "/tasks/{task_id}";
 const TIMEOUT_SECONDS = 20; // more than the API takes at most
 const LONGEST_PAUSE_SECONDS = 20;
 const MOST_REFUSALS = 5; // how often 429 and 503 are waited for, before the person is told
@@ -44,10 +46,13 @@ export function createApi(address, auth, onWait) {
    * Return the body of a successful response, null if it has none. If the session has ended, this does not return: the person
    * signs in again, and the page that they come back to sends what was not confirmed.
    * @param {string} method
-   * @param {string} path
-   * @param {{body?: object, headers?: Record<string, string>, keepalive?: boolean}} [options]
+   * @param {keyof Paths} route
+   * @param {{id?: string, query?: object, body?: object, headers?: Record<string, string>, keepalive?: boolean}} [options]
    */
-  async function send(method, path, { body, headers = {}, keepalive = false } = {}) {
+  async function send(method, route, { id = "", query = {}, body, headers = {}, keepalive = false } = {}) {
+    const given = Object.entries(query).filter(([, value]) => value !== undefined);
+    const search = given.length ? `?${new URLSearchParams(given)}` : "";
+    const url = address + route.replace("{task_id}", id) + search;
     /** @type {Wait} */
     const wait = { reason: "busy", until: 0 };
     let attempts = 0, refusals = 0, isRenewed = false;
@@ -63,7 +68,7 @@ export function createApi(address, auth, onWait) {
       for (;; attempts += 1) {
         let response, received;
         try {
-          response = await fetch(address + path, {
+          response = await fetch(url, {
             method,
             keepalive,
             headers: { Authorization: `Bearer ${await auth.token()}`, ...(body && { "Content-Type": "application/json" }), ...headers },
@@ -99,41 +104,34 @@ export function createApi(address, auth, onWait) {
 
   return {
     /**
-     * @param {{status?: string, cursor?: string | null, limit?: number}} query
+     * @param {NonNullable<Paths["/tasks"]["get"]["parameters"]["query"]>} query
      * @returns {Promise<Schemas["TaskPage"]>}
      */
-    list: (query) => send("GET", `/tasks?${parameters(query)}`),
+    list: (query) => send("GET", "/tasks", { query }),
 
     /**
-     * @param {{status: string, cursor?: string | null, limit?: number}} query
+     * @param {NonNullable<Paths["/admin/tasks"]["get"]["parameters"]["query"]>} query
      * @returns {Promise<Schemas["AllTasksPage"]>}
      */
-    listOfAll: (query) => send("GET", `/admin/tasks?${parameters(query)}`),
+    listOfAll: (query) => send("GET", "/admin/tasks", { query }),
 
     /** @param {string} id @returns {Promise<Schemas["Task"]>} */
-    read: (id) => send("GET", `/tasks/${id}`),
+    read: (id) => send("GET", TASK, { id }),
 
-    /** @param {Schemas["NewTask"]} task @param {string} key @returns {Promise<Schemas["Task"]>} */
-    create: (task, key) => send("POST", "/tasks", { body: task, headers: { "Idempotency-Key": key } }),
+    /** @param {Schemas["NewTask"]} body @param {string} key @returns {Promise<Schemas["Task"]>} */
+    create: (body, key) => send("POST", "/tasks", { body, headers: { "Idempotency-Key": key } }),
 
     /**
      * Change the version of the task that is known here; a newer one is a Problem with status 412.
      * @param {Schemas["Task"]} task
-     * @param {Schemas["TaskChanges"]} changes
+     * @param {Schemas["TaskChanges"]} body
      * @returns {Promise<Schemas["Task"]>}
      */
-    change: (task, changes) => send("PATCH", `/tasks/${task.task_id}`, { body: changes, headers: { "If-Match": `"${task.version}"` } }),
+    change: (task, body) => send("PATCH", TASK, { id: task.task_id, body, headers: { "If-Match": `"${task.version}"` } }),
 
     /** @param {Schemas["Task"]} task @param {{keepalive?: boolean}} [options] @returns {Promise<null>} */
-    remove: (task, options) =>
-      send("DELETE", `/tasks/${task.task_id}`, { headers: { "If-Match": `"${task.version}"` }, ...options }),
+    remove: (task, options) => send("DELETE", TASK, { id: task.task_id, headers: { "If-Match": `"${task.version}"` }, ...options }),
   };
-}
-
-/** @param {Record<string, string | number | null | undefined>} query */
-function parameters(query) {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
-  return new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
 }
 
 /** @param {number} seconds */

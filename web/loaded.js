@@ -39,7 +39,7 @@ export function createLoaded(api, onChange) {
 
   /** @param {ListName} name @param {List} list */
   async function loadPage(name, list) {
-    const page = await api.list({ status: name === "all" ? undefined : name, cursor: list.cursor, limit: PAGE });
+    const page = await api.list({ status: name === "all" ? undefined : name, cursor: list.cursor ?? undefined, limit: PAGE });
     for (const task of page.tasks) add(task, [list]);
     list.cursor = page.next_cursor;
   }

@@ -69,3 +69,16 @@ def test_others_are_not_offered_this_view_and_do_not_get_it(alice: Person) -> No
     alice.page.goto(f"{alice.app}/#everyone")
     expect(alice.column("pending")).to_be_visible()
     assert alice.sent("GET", "/admin/tasks") == []
+
+
+def test_a_list_that_could_not_be_loaded_can_be_tried_again(new_person: Callable[..., Person]) -> None:
+    admin = new_person("admin@example.com")
+    headers = {"Access-Control-Allow-Origin": admin.app, "Content-Type": "application/problem+json"}
+    body = json.dumps({"detail": "Something failed on our side."})
+    pattern = f"{admin.server.url}/admin/tasks**"
+    admin.page.route(pattern, lambda route: route.fulfill(status=500, headers=headers, body=body))
+    admin.page.get_by_role("link", name="Everyone").click()
+    expect(admin.page.get_by_role("alert")).to_contain_text("Something failed on our side.")
+    admin.page.unroute(pattern)
+    admin.page.get_by_role("button", name="Try again").click()
+    expect(admin.page.get_by_role("table", name="How many tasks wait how long")).to_be_attached()
