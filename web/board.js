@@ -40,16 +40,11 @@ export function createBoard(api, onChange) {
 
   const state = {
     lists,
-    /** @type {Map<string, Problem>} the last refused change of a task */
-    problems: new Map(),
-    /** @type {Conflict[]} */
-    conflicts: [],
-    /** @type {Notice[]} */
-    notices: [],
-    /** @type {Draft} */
-    draft: { title: "", due: "" },
-    /** @type {Map<string, Edit>} the open forms, by task: they outlive their place on the page */
-    edits: new Map(),
+    problems: /** @type {Map<string, Problem>} */ (new Map()), // the last refused change of a task
+    conflicts: /** @type {Conflict[]} */ ([]),
+    notices: /** @type {Notice[]} */ ([]),
+    draft: /** @type {Draft} */ ({ title: "", due: "" }),
+    edits: /** @type {Map<string, Edit>} */ (new Map()), // the open forms, by task: they outlive their place on the page
   };
   let lastNumber = 0;
 
@@ -112,7 +107,9 @@ export function createBoard(api, onChange) {
 
   /** @param {string} id */
   function closeEdit(id) {
-    if (state.edits.delete(id)) onChange();
+    if (state.edits.get(id)?.problem?.status === 404) vanish(id);
+    state.edits.delete(id);
+    onChange();
   }
 
   /**
@@ -133,7 +130,7 @@ export function createBoard(api, onChange) {
         add(await settle(id, changes, seen));
       } catch (error) {
         refused = requireProblem(error);
-        if (refused.status === 404) vanish(id);
+        if (refused.status === 404 && !state.edits.has(id)) vanish(id);
         else state.problems.set(id, refused);
       }
       const others = (unconfirmed.get(id) ?? []).filter((other) => other !== changes);

@@ -301,6 +301,19 @@ class TestWhatIsTyped:
         alice.page.get_by_role("button", name="Keep theirs").click()
         expect(alice.task("Theirs")).to_be_visible()
 
+    def test_it_stays_in_its_form_when_the_task_was_deleted_elsewhere(self, alice: Person) -> None:
+        alice.add("Letter")
+        form = alice.open_editor("Letter")
+        form.get_by_label("Notes").fill("Dear Bob")
+        (task,) = alice.stored()
+        alice.call("DELETE", f"/tasks/{task['task_id']}")
+        form.get_by_role("button", name="Save").click()
+        expect(form.get_by_role("alert").filter(has_text="This task was deleted elsewhere")).to_be_visible()
+        expect(form.get_by_label("Notes")).to_have_value("Dear Bob")
+        form.get_by_role("button", name="Cancel").click()
+        expect(alice.page.get_by_text("“Letter” was deleted elsewhere.")).to_be_visible()
+        expect(alice.page.get_by_role("article")).to_have_count(0)
+
     def test_it_stays_when_the_page_is_loaded_again(self, alice: Person) -> None:
         alice.add("Letter")
         alice.open_editor("Letter").get_by_label("Notes").fill("Dear Bob")

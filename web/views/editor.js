@@ -61,7 +61,8 @@ export function Editor({ id, board }) {
     <label>Title <input ref=${first} dir="auto" required ...${field("title", "title")} /></label>${wrong("title", "The title")}
     <label>Notes <textarea rows="3" dir="auto" ...${field("description", "description")} /></label>${wrong("description", "The note")}
     <label>Due <input type="date" max=${LATEST} ...${field("day", "due_at")} /></label>${wrong("due_at", "The due date")}
-    ${isElsewhere && html`<p class="field-problem" role="alert"><${ProblemText} problem=${problem} /></p>`}
+    ${isElsewhere && html`<p class="field-problem" role="alert"><${ProblemText} problem=${problem}
+      text=${problem.status === 404 ? "This task was deleted elsewhere. Copy what you need, then cancel." : undefined} /></p>`}
     <div class="buttons">
       <button class="primary" disabled=${isSaving}>${isSaving ? "Saving …" : "Save"}</button>
       <button type="button" onClick=${close}>Cancel</button>
