@@ -181,7 +181,8 @@ export function createBoard(api, onChange) {
       leaving.set(id, setTimeout(() => { close(notice); finish(id); }, UNDO_SECONDS * 1000));
     };
     start();
-    const notice = tell(`“${current(id).title}” is deleted.`, { task: id, undo, hold: stop, release: start });
+    const release = () => { if (leaving.has(id)) start(); };
+    const notice = tell(`“${current(id).title}” is deleted.`, { task: id, undo, hold: stop, release });
   }
 
   /** Send the deletion. @param {string} id @param {boolean} [isLast] whether the page is being closed */

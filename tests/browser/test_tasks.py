@@ -53,6 +53,21 @@ def test_a_deletion_that_is_not_taken_back_is_sent(new_person: Callable[..., Per
     assert alice.stored() == []
 
 
+def test_a_deletion_that_is_taken_back_is_never_sent(new_person: Callable[..., Person]) -> None:
+    alice = new_person(signed_in=False)
+    alice.page.clock.install()
+    alice.sign_in()
+    alice.add("Old")
+    alice.task("Old").press("Delete")
+    notice = alice.page.locator(".notice").element_handle()
+    alice.page.get_by_role("button", name="Undo").click()
+    expect(alice.task("Old")).to_be_visible()
+    notice.dispatch_event("mouseleave")  # a browser may report that the pointer left what was removed
+    alice.page.clock.fast_forward(10_000)
+    alice.add("New")
+    assert [task["title"] for task in alice.stored()] == ["New", "Old"]
+
+
 def test_a_deletion_is_sent_when_the_page_is_closed(alice: Person) -> None:
     alice.add("Old")
     second = alice.open_tab()
