@@ -178,7 +178,7 @@ export function createBoard(api, onChange) {
     const stop = () => clearTimeout(leaving.get(id));
     const start = () => {
       stop();
-      leaving.set(id, setTimeout(() => { close(notice); finish(id); }, UNDO_SECONDS * 1000));
+      leaving.set(id, setTimeout(finish, UNDO_SECONDS * 1000, id));
     };
     start();
     const release = () => { if (leaving.has(id)) start(); };
@@ -189,6 +189,8 @@ export function createBoard(api, onChange) {
   function finish(id, isLast = false) {
     return inTurn(id, async () => {
       if (!leaving.has(id)) return; // taken back meanwhile
+      state.notices = state.notices.filter((notice) => notice.task !== id);
+      onChange();
       try {
         if (await isRemoved(id, isLast)) forget(id);
       } catch (error) {
