@@ -1,27 +1,27 @@
 // Sends requests to the API, and sends them again until there is a response: after a lost connection, a 429 or a 503.
 //
 // To send a request twice is safe here. Creating has an Idempotency-Key, the same at every attempt, so one task is made.
-// Changing and deleting have If-Match, so a second attempt after a success gets 412 or 404 and changes nothing; the caller
-// recognises that by `repeated`.
+// Changing and deleting have If-Match, so a second attempt after a success gets 412 or 404 and changes nothing.
 
 import { SignedOut } from "./auth.js";
 
 /** @typedef {import("./openapi").components["schemas"]} Schemas */
+/** @typedef {import("./openapi").paths} Paths */
 /** @typedef {"offline" | "unreachable" | "busy"} Reason */
 /** @typedef {{reason: Reason, until: number}} Wait why a request waits, and until when, in milliseconds since 1970 */
 
+const TASK = "/tasks/{task_id}";
 const TIMEOUT_SECONDS = 20; // more than the API takes at most
 const LONGEST_PAUSE_SECONDS = 20;
 const MOST_REFUSALS = 5; // how often 429 and 503 are waited for, before the person is told
 
 /** An error response of the API (RFC 9457). */
 export class Problem extends Error {
-  /** @param {Response} response @param {any} body @param {boolean} repeated */
-  constructor(response, body, repeated) {
+  /** @param {Response} response @param {any} body */
+  constructor(response, body) {
     super(body?.detail ?? body?.title ?? `The API responded with status ${response.status}.`);
     this.status = response.status;
     this.requestId = response.headers.get("X-Request-Id") ?? "";
-    this.repeated = repeated;
     /** @type {{pointer?: string, detail: string}[]} */
     this.errors = body?.errors ?? [];
   }
@@ -43,15 +43,19 @@ export function createApi(address, auth, onWait) {
   const waits = new Set();
 
   /**
-   * Return the body of a successful response, null if it has none.
+   * Return the body of a successful response, null if it has none. If the session has ended, this does not return: the person
+   * signs in again, and the page that they come back to sends what was not confirmed.
    * @param {string} method
-   * @param {string} path
-   * @param {{body?: object, headers?: Record<string, string>, keepalive?: boolean}} [options]
+   * @param {keyof Paths} route
+   * @param {{id?: string, query?: object, body?: object, headers?: Record<string, string>, keepalive?: boolean}} [options]
    */
-  async function send(method, path, { body, headers = {}, keepalive = false } = {}) {
+  async function send(method, route, { id = "", query = {}, body, headers = {}, keepalive = false } = {}) {
+    const given = Object.entries(query).filter(([, value]) => value !== undefined);
+    const search = given.length ? `?${new URLSearchParams(given)}` : "";
+    const url = address + route.replace("{task_id}", id) + search;
     /** @type {Wait} */
     const wait = { reason: "busy", until: 0 };
-    let attempts = 0, refusals = 0, renewed = false;
+    let attempts = 0, refusals = 0, isRenewed = false;
 
     /** @param {Reason} reason @param {number} seconds */
     async function pause(reason, seconds) {
@@ -64,7 +68,7 @@ export function createApi(address, auth, onWait) {
       for (;; attempts += 1) {
         let response, received;
         try {
-          response = await fetch(address + path, {
+          response = await fetch(url, {
             method,
             keepalive,
             headers: { Authorization: `Bearer ${await auth.token()}`, ...(body && { "Content-Type": "application/json" }), ...headers },
@@ -72,14 +76,14 @@ export function createApi(address, auth, onWait) {
             signal: AbortSignal.timeout(TIMEOUT_SECONDS * 1000),
           });
           received = await response.text(); // the connection may break here as well
+          if (response.status === 401 && !isRenewed) { // the clock of this machine may be wrong, or the token was revoked
+            await auth.renew();
+            isRenewed = true;
+            continue;
+          }
         } catch (error) {
-          if (error instanceof SignedOut) throw error;
+          if (error instanceof SignedOut) return new Promise(() => {});
           await pause(navigator.onLine ? "unreachable" : "offline", Math.min(2 ** attempts, LONGEST_PAUSE_SECONDS));
-          continue;
-        }
-        if (response.status === 401 && !renewed) { // the clock of this machine may be wrong, or the token was revoked
-          renewed = true;
-          await auth.renew();
           continue;
         }
         const isRunning = response.status === 409 && "Idempotency-Key" in headers; // the first attempt, whose answer was lost
@@ -91,7 +95,7 @@ export function createApi(address, auth, onWait) {
         const isJson = /json/.test(response.headers.get("Content-Type") ?? "");
         const value = received && isJson ? JSON.parse(received) : null;
         if (response.ok) return value;
-        throw new Problem(response, value, attempts > 0);
+        throw new Problem(response, value);
       }
     } finally {
       if (waits.delete(wait)) onWait([...waits]);
@@ -100,41 +104,34 @@ export function createApi(address, auth, onWait) {
 
   return {
     /**
-     * @param {{status?: string, cursor?: string | null, limit?: number}} query
+     * @param {NonNullable<Paths["/tasks"]["get"]["parameters"]["query"]>} query
      * @returns {Promise<Schemas["TaskPage"]>}
      */
-    list: (query) => send("GET", `/tasks?${parameters(query)}`),
+    list: (query) => send("GET", "/tasks", { query }),
 
     /**
-     * @param {{status: string, cursor?: string | null, limit?: number}} query
+     * @param {NonNullable<Paths["/admin/tasks"]["get"]["parameters"]["query"]>} query
      * @returns {Promise<Schemas["AllTasksPage"]>}
      */
-    listOfAll: (query) => send("GET", `/admin/tasks?${parameters(query)}`),
+    listOfAll: (query) => send("GET", "/admin/tasks", { query }),
 
     /** @param {string} id @returns {Promise<Schemas["Task"]>} */
-    read: (id) => send("GET", `/tasks/${id}`),
+    read: (id) => send("GET", TASK, { id }),
 
-    /** @param {Schemas["NewTask"]} task @returns {Promise<Schemas["Task"]>} */
-    create: (task) => send("POST", "/tasks", { body: task, headers: { "Idempotency-Key": crypto.randomUUID() } }),
+    /** @param {Schemas["NewTask"]} body @param {string} key @returns {Promise<Schemas["Task"]>} */
+    create: (body, key) => send("POST", "/tasks", { body, headers: { "Idempotency-Key": key } }),
 
     /**
      * Change the version of the task that is known here; a newer one is a Problem with status 412.
      * @param {Schemas["Task"]} task
-     * @param {Schemas["TaskChanges"]} changes
+     * @param {Schemas["TaskChanges"]} body
      * @returns {Promise<Schemas["Task"]>}
      */
-    change: (task, changes) => send("PATCH", `/tasks/${task.task_id}`, { body: changes, headers: { "If-Match": `"${task.version}"` } }),
+    change: (task, body) => send("PATCH", TASK, { id: task.task_id, body, headers: { "If-Match": `"${task.version}"` } }),
 
     /** @param {Schemas["Task"]} task @param {{keepalive?: boolean}} [options] @returns {Promise<null>} */
-    remove: (task, options) =>
-      send("DELETE", `/tasks/${task.task_id}`, { headers: { "If-Match": `"${task.version}"` }, ...options }),
+    remove: (task, options) => send("DELETE", TASK, { id: task.task_id, headers: { "If-Match": `"${task.version}"` }, ...options }),
   };
-}
-
-/** @param {Record<string, string | number | null | undefined>} query */
-function parameters(query) {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
-  return new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
 }
 
 /** @param {number} seconds */

@@ -19,7 +19,7 @@ export class SignedOut extends Error {}
 
 /**
  * @param {Config} config
- * @param {() => void} onEnd called when the session ends: here, in another tab, or because it was revoked
+ * @param {(isSignOut: boolean) => void} onEnd called when the session ends, by a sign-out here or in another tab, or because it expired or was revoked
  */
 export function createAuth(config, onEnd) {
   const redirect = `${location.origin}/callback`;
@@ -30,13 +30,14 @@ export function createAuth(config, onEnd) {
 
   // Signing out in one tab signs out all of them.
   addEventListener("storage", (event) => {
-    if (event.key === REMEMBERED && event.newValue === null) end();
+    if (event.key === REMEMBERED && event.newValue === null) end(true);
   });
 
-  function end() {
+  /** @param {boolean} isSignOut */
+  function end(isSignOut) {
     tokens = null;
-    localStorage.removeItem(REMEMBERED);
-    onEnd();
+    if (isSignOut) localStorage.removeItem(REMEMBERED);
+    onEnd(isSignOut);
   }
 
   /** Go to the sign-in page. It leads back to /callback, and `resume` then to the view that was left. */
@@ -102,8 +103,10 @@ export function createAuth(config, onEnd) {
     if (response.ok) {
       const { id_token: id, refresh_token: refresh, expires_in: seconds } = await response.json();
       tokens = { id, refresh: refresh ?? tokens?.refresh, end: Date.now() + seconds * 1000 };
+    } else if (response.status === 429 || response.status >= 500) {
+      throw new TypeError("The sign-in page did not answer."); // as without a network
     } else if (tokens) {
-      end(); // the session was revoked, or is older than the pool allows
+      end(false); // it was revoked, or is older than the pool allows
       throw new SignedOut();
     } else {
       throw new SignInFailed("The sign-in took too long, or its link was used before. Sign in again.");
@@ -117,7 +120,7 @@ export function createAuth(config, onEnd) {
     const bytes = Uint8Array.from(atob(payload), (character) => character.charCodeAt(0));
     const claims = JSON.parse(new TextDecoder().decode(bytes));
     const isAdmin = (claims["cognito:groups"] ?? []).includes("admin");
-    return { name: claims.email, id: claims.sub, isAdmin };
+    return { name: claims.email ?? claims["cognito:username"], id: claims.sub, isAdmin };
   }
 
   /** End both sessions: revoke the tokens, then let the sign-in page forget the person. */
@@ -127,7 +130,7 @@ export function createAuth(config, onEnd) {
       const sent = fetch(`${config.signIn}/oauth2/revoke`, { method: "POST", body, signal: AbortSignal.timeout(3000) });
       await sent.catch(() => {}); // without it the refresh token still ends by itself, and it is kept nowhere
     }
-    end();
+    end(true);
     location.assign(`${config.signIn}/logout?${new URLSearchParams({ client_id: config.clientId, logout_uri: redirect })}`);
   }
 

@@ -1,55 +1,50 @@
 // The state of the page, and what a person can do to it. A change is shown at once and sent behind it, one at a time for
 // each task, because each needs the version that the one before has made.
 
-import { Problem } from "./api.js";
+import { dayOf, dueAt } from "./format.js";
+import { createLoaded, requireProblem } from "./loaded.js";
 
+/** @typedef {import("./api.js").Problem} Problem */
 /** @typedef {import("./api.js").Schemas["Task"]} Task */
 /** @typedef {import("./api.js").Schemas["TaskChanges"]} Changes */
-/** @typedef {"pending" | "in_progress" | "done"} Status */
-/** @typedef {Status | "all"} ListName */
-/** @typedef {{ids: Set<string>, cursor: string | null | undefined, isLoading: boolean, problem: Error | null}} List */
 /** @typedef {{mine: Task | null, theirs: Task, choose: (choice: "mine" | "theirs") => void}} Conflict mine is null for a deletion */
-/** @typedef {{id: number, text: string, problem?: Problem, undo?: () => void, hold?: () => void, release?: () => void}} Notice */
-/** @typedef {{title: string, due: string, problem: Problem | null}} Draft */
+/** @typedef {{id: number, text: string, problem?: Problem, task?: string, undo?: () => void, hold?: () => void, release?: () => void}} Notice */
+/** @typedef {{title: string, due: string, key?: string, problem?: Problem}} Draft a task to create; its due date is a day, its key that of the last attempt */
+/** @typedef {{before: Task, values: {title: string, description: string, day: string}, problem?: Problem, isSaving?: boolean}} Edit */
+/** @typedef {{draft: Draft, edits: Edit[], creations: Draft[], changes: {task: Task, changes: Changes}[]}} Unsaved */
 
-/** @type {{status: Status, name: string}[]} */
+/** @type {{status: import("./loaded.js").Status, name: string}[]} */
 export const STATUSES = [
   { status: "pending", name: "Pending" },
   { status: "in_progress", name: "In progress" },
   { status: "done", name: "Done" },
 ];
 
-const PAGE = 30;
 const UNDO_SECONDS = 8;
-
-/** @returns {List} */
-const emptyList = () => ({ ids: new Set(), cursor: undefined, isLoading: false, problem: null });
 
 /**
  * @param {ReturnType<typeof import("./api.js").createApi>} api
  * @param {() => void} onChange called after each change of the state
  */
 export function createBoard(api, onChange) {
-  /** @type {Map<string, Task>} what the API has sent, by id */
-  const stored = new Map();
+  const loaded = createLoaded(api, onChange);
+  const { tasks: stored, lists, add } = loaded;
   /** @type {Map<string, Changes[]>} what was changed here and not yet confirmed, oldest first */
   const unconfirmed = new Map();
+  /** @type {Map<string, Draft>} what is created and not yet confirmed, by the id that it has until then */
+  const creations = new Map();
   /** @type {Map<string, Promise<unknown>>} the last request for each task */
   const queue = new Map();
   /** @type {Map<string, number>} what is deleted unless the person takes it back, with the timer of that */
   const leaving = new Map();
 
   const state = {
-    /** @type {Record<ListName, List>} */
-    lists: { all: emptyList(), pending: emptyList(), in_progress: emptyList(), done: emptyList() },
-    /** @type {Map<string, Problem>} the last refused change of a task */
-    problems: new Map(),
-    /** @type {Conflict[]} */
-    conflicts: [],
-    /** @type {Notice[]} */
-    notices: [],
-    /** @type {Draft} */
-    draft: { title: "", due: "", problem: null },
+    lists,
+    problems: /** @type {Map<string, Problem>} */ (new Map()), // the last refused change of a task
+    conflicts: /** @type {Conflict[]} */ ([]),
+    notices: /** @type {Notice[]} */ ([]),
+    draft: /** @type {Draft} */ ({ title: "", due: "" }),
+    edits: /** @type {Map<string, Edit>} */ (new Map()), // the open forms, by task: they outlive their place on the page
   };
   let lastNumber = 0;
 
@@ -58,132 +53,144 @@ export function createBoard(api, onChange) {
     return Object.assign({}, stored.get(id), ...(unconfirmed.get(id) ?? []));
   }
 
-  /** Return the tasks of a list that have been loaded, in the order of the API. @param {ListName} name */
+  /** Return the tasks of a list that have been loaded, in the order of the API. @param {import("./loaded.js").ListName} name */
   function tasksOf(name) {
-    const known = [...state.lists[name].ids].filter((id) => stored.has(id) && !leaving.has(id)).map(current);
+    const known = [...lists[name].ids].filter((id) => stored.has(id) && !leaving.has(id)).map(current);
     const shown = known.filter((task) => name === "all" || task.status === name);
     return name === "all" ? shown.sort((a, b) => (a.task_id < b.task_id ? 1 : -1)) : shown.sort(byDueDate);
   }
 
-  /** Load the next page of a list; the first one if it was not loaded yet. @param {ListName} name */
-  async function load(name) {
-    const list = state.lists[name];
-    if (list.isLoading || list.cursor === null) return;
-    Object.assign(list, { isLoading: true, problem: null });
-    onChange();
+  /** Load the lists that are shown anew. */
+  async function reload() {
     try {
-      const page = await api.list({ status: name === "all" ? undefined : name, cursor: list.cursor, limit: PAGE });
-      for (const task of page.tasks) add(task, [name]);
-      list.cursor = page.next_cursor;
+      await loaded.reload((id) => creations.has(id) || unconfirmed.has(id) || state.edits.has(id));
     } catch (error) {
-      list.problem = /** @type {Error} */ (error);
+      const problem = requireProblem(error);
+      tell(`The tasks were not loaded again: ${problem.message}`, { problem });
     }
-    list.isLoading = false;
-    onChange();
-  }
-
-  /** Load all lists anew, because somebody else may have changed them. */
-  function reload() {
-    for (const name of /** @type {ListName[]} */ (Object.keys(state.lists))) {
-      if (state.lists[name].cursor === undefined) continue; // not shown yet
-      state.lists[name] = emptyList();
-      load(name);
-    }
-  }
-
-  /** @param {Task} task @param {ListName[]} names */
-  function add(task, names = ["all", task.status]) {
-    if ((stored.get(task.task_id)?.version ?? 0) <= task.version) stored.set(task.task_id, task);
-    for (const name of names) state.lists[name].ids.add(task.task_id);
   }
 
   /** @param {string} id */
   function forget(id) {
-    stored.delete(id);
-    unconfirmed.delete(id);
-    state.problems.delete(id);
-    for (const list of Object.values(state.lists)) list.ids.delete(id);
+    loaded.remove(id);
+    for (const kept of [unconfirmed, creations, state.problems, state.edits]) kept.delete(id);
   }
 
-  /** @param {string} title @param {string | null} due_at @param {string} day what the date field contained */
-  async function create(title, due_at, day) {
+  /** Create a task; the same draft again has the same key, so that one task is made. @param {Draft} draft */
+  async function create({ title, due, key = crypto.randomUUID() }) {
     const now = new Date().toISOString();
     const id = `~${++lastNumber}`; // until the API gives one; sorts as the newest
+    const due_at = dueAt(due);
+    creations.set(id, { title, due, key });
     add({ task_id: id, title, description: "", status: "pending", due_at, created_at: now, updated_at: now, version: 0 });
-    state.draft = { title: "", due: "", problem: null };
     onChange();
     try {
-      const task = await api.create({ title, due_at });
+      const task = await api.create({ title, due_at }, key);
       forget(id);
       add(task);
     } catch (error) {
       forget(id);
       const problem = requireProblem(error);
       if (state.draft.title) tell(`“${title}” was not created: ${problem.message}`, { problem });
-      else state.draft = { title, due: day, problem };
+      else state.draft = { title, due, key, problem };
     }
     onChange();
   }
 
-  /** Change a task; the promise ends when that is settled, with the problem if it was refused. @param {string} id @param {Changes} changes */
-  async function change(id, changes) {
+  /** Open the form of a task. @param {string} id */
+  function edit(id) {
+    const before = current(id);
+    const { title, description, due_at } = before;
+    if (!creations.has(id)) state.edits.set(id, { before, values: { title, description, day: dayOf(due_at) } });
+    onChange();
+  }
+
+  /** @param {string} id */
+  function closeEdit(id) {
+    if (state.edits.get(id)?.problem?.status === 404) vanish(id);
+    state.edits.delete(id);
+    onChange();
+  }
+
+  /**
+   * Change a task; the promise ends when that is settled, with the problem if it was refused.
+   * @param {string} id
+   * @param {Changes} changes
+   * @param {Task} [seen] the task as the person saw it, if that may be older than what is known here
+   */
+  async function change(id, changes, seen) {
     unconfirmed.set(id, [...(unconfirmed.get(id) ?? []), changes]);
     state.problems.delete(id);
-    if (changes.status) state.lists[changes.status].ids.add(id);
+    if (changes.status) lists[changes.status].ids.add(id);
     onChange();
     /** @type {Problem | null} */
     let refused = null;
     await inTurn(id, async () => {
       try {
-        add(await settle(id, changes));
+        add(await settle(id, changes, seen));
       } catch (error) {
         refused = requireProblem(error);
-        if (refused.status === 404) vanish(id);
+        if (refused.status === 404 && !state.edits.has(id)) vanish(id);
         else state.problems.set(id, refused);
       }
-      unconfirmed.set(id, (unconfirmed.get(id) ?? []).filter((other) => other !== changes));
+      const others = (unconfirmed.get(id) ?? []).filter((other) => other !== changes);
+      if (others.length) unconfirmed.set(id, others);
+      else unconfirmed.delete(id);
       onChange();
     });
     return refused;
   }
 
-  /** Send a change until it is made, or the person prefers what somebody else has made of the task. @param {string} id @param {Changes} changes */
-  async function settle(id, changes) {
+  /**
+   * Send a change until it is made, or the person prefers what somebody else has made of the task.
+   * @param {string} id
+   * @param {Changes} changes
+   * @param {Task} [seen]
+   */
+  async function settle(id, changes, seen) {
+    const names = /** @type {(keyof Changes)[]} */ (Object.keys(changes));
+    let known = /** @type {Task} */ (stored.get(id));
+    let isNewer = seen !== undefined && names.some((name) => known[name] !== seen[name]);
     for (;;) {
-      const known = /** @type {Task} */ (stored.get(id));
+      if (isNewer) {
+        // Somebody else has done the same, or an attempt of this change whose answer was lost.
+        if (names.every((name) => known[name] === changes[name])) return known;
+        if ((await ask(Object.assign({}, known, changes), known)) === "theirs") return known;
+      }
       try {
         return await api.change(known, changes);
       } catch (error) {
         if (requireProblem(error).status !== 412) throw error;
-        const theirs = await api.read(id);
-        // An attempt whose answer was lost may have made this very version.
-        const isMade = Object.entries(changes).every(([name, value]) => theirs[/** @type {keyof Task} */ (name)] === value);
-        if (isMade && theirs.version === known.version + 1) return theirs;
-        const mine = Object.assign({}, known, changes);
-        if ((await ask(mine, theirs)) === "theirs") return theirs;
-        stored.set(id, theirs);
+        known = await api.read(id);
+        isNewer = true;
       }
     }
   }
 
   /** Delete a task after some seconds in which the person can take it back. @param {string} id */
   function remove(id) {
-    if (leaving.has(id) || id.startsWith("~")) return;
+    if (leaving.has(id) || creations.has(id)) return;
     const undo = () => {
       stop();
       leaving.delete(id);
       close(notice);
     };
-    const start = () => { leaving.set(id, setTimeout(() => { close(notice); finish(id); }, UNDO_SECONDS * 1000)); };
     const stop = () => clearTimeout(leaving.get(id));
+    const start = () => {
+      stop();
+      leaving.set(id, setTimeout(finish, UNDO_SECONDS * 1000, id));
+    };
     start();
-    const notice = tell(`“${current(id).title}” is deleted.`, { undo, hold: stop, release: start });
+    const release = () => { if (leaving.has(id)) start(); };
+    const notice = tell(`“${current(id).title}” is deleted.`, { task: id, undo, hold: stop, release });
   }
 
   /** Send the deletion. @param {string} id @param {boolean} [isLast] whether the page is being closed */
   function finish(id, isLast = false) {
     return inTurn(id, async () => {
       if (!leaving.has(id)) return; // taken back meanwhile
+      state.notices = state.notices.filter((notice) => notice.task !== id);
+      onChange();
       try {
         if (await isRemoved(id, isLast)) forget(id);
       } catch (error) {
@@ -212,14 +219,33 @@ export function createBoard(api, onChange) {
     }
   }
 
-  /** Send what waits for its undo to run out, when the page is closed. */
+  /** Send the deletions that wait for an undo, because the page is being left. */
   function flush() {
-    for (const id of leaving.keys()) finish(id, true);
+    return Promise.all([...leaving.keys()].map((id) => finish(id, true)));
   }
 
-  /** Whether something would be lost if the page were closed. */
-  function isBusy() {
-    return [...unconfirmed.values()].some((changes) => changes.length) || [...stored.keys()].some((id) => id.startsWith("~"));
+  /** Whether the API has not confirmed everything yet. */
+  const isBusy = () => unconfirmed.size + creations.size > 0;
+
+  /** Return what would be lost with this page: what is being typed, and what the API has not confirmed. @returns {Unsaved} */
+  function unsaved() {
+    return {
+      draft: state.draft,
+      edits: [...state.edits.values()].filter(({ isSaving }) => !isSaving),
+      creations: [...creations.values()],
+      changes: [...unconfirmed].map(([id, changes]) => ({ task: /** @type {Task} */ (stored.get(id)), changes: Object.assign({}, ...changes) })),
+    };
+  }
+
+  /** Go on with what `unsaved` has returned. @param {Unsaved} saved */
+  function restore({ draft, edits, creations: created, changes: changed }) {
+    state.draft = { ...draft, problem: undefined };
+    for (const { before, values } of edits) state.edits.set(before.task_id, { before, values });
+    for (const one of created) create(one);
+    for (const { task, changes } of changed) {
+      add(task);
+      change(task.task_id, changes);
+    }
   }
 
   /** @param {string} id @param {() => Promise<unknown>} work */
@@ -265,16 +291,10 @@ export function createBoard(api, onChange) {
     onChange();
   }
 
-  return { state, tasksOf, current, load, reload, create, change, remove, flush, isBusy, tell, close };
+  return { state, tasksOf, current, load: loaded.load, reload, create, edit, closeEdit, change, remove, flush, isBusy, unsaved, restore, close };
 }
 
 /** @param {Task} a @param {Task} b */
 function byDueDate(a, b) {
   return `${a.due_at ?? "~"}#${a.task_id}` < `${b.due_at ?? "~"}#${b.task_id}` ? -1 : 1;
-}
-
-/** Return the error if the API has refused the request; raise any other. @param {unknown} error */
-function requireProblem(error) {
-  if (error instanceof Problem) return error;
-  throw error;
 }

@@ -1,5 +1,8 @@
 // Turns dates into words, and back.
 
+/** The latest day of a date field: without a limit it accepts years of six digits. */
+export const LATEST = "9999-12-31";
+
 const DAY = 24 * 3600 * 1000;
 const inDays = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const sameYear = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short" });

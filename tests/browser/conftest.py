@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.person import PATIENCE, Person
 from tests.conftest import ROOT
 from tests.support.local_server import LocalServer, run_server
 
@@ -16,7 +17,6 @@ from tests.support.local_server import LocalServer, run_server
 for folder in (ROOT / ".venv" / "browser").glob("lib/python*/site-packages"):
     site.addsitedir(str(folder))
 
-from tests.browser.person import PATIENCE, Person  # noqa: E402 - it imports Playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

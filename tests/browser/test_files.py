@@ -83,13 +83,22 @@ def test_the_code_agrees_with_the_types_of_the_openapi_document() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_a_change_of_the_api_that_breaks_the_page_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "file"),
+    [
+        ('"due_at"', '"deadline"', "web/board.js"),
+        ('"in_progress"', '"started"', "web/board.js"),
+        ('"name": "cursor"', '"name": "after"', "web/loaded.js"),
+        ('"/tasks/{task_id}"', '"/todos/{task_id}"', "web/api.js"),
+    ],
+    ids=["member", "status", "query", "route"],
+)
+def test_a_change_of_the_api_that_breaks_the_page_is_found(tmp_path: Path, old: str, new: str, file: str) -> None:
     changed = tmp_path / "openapi.json"
-    changed.write_text(OPENAPI.read_text().replace('"due_at"', '"deadline"'))
+    changed.write_text(OPENAPI.read_text().replace(old, new))
     try:
         write_types(changed)
         done = npm.run("tsc", "--project", ".")
     finally:
         write_types(OPENAPI)
-    assert "web/board.js" in done.stdout
-    assert "due_at" in done.stdout
+    assert file in done.stdout

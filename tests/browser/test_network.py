@@ -45,6 +45,21 @@ class TestConflicts:
         expect(alice.task(title)).to_be_visible()
         assert [(task["title"], task["version"]) for task in alice.stored()] == [(title, version)]
 
+    def test_the_choice_shows_what_will_be_stored(self, two_tabs: tuple[Person, Any]) -> None:
+        alice, second = two_tabs
+        (task,) = alice.stored()
+        alice.call("PATCH", f"/tasks/{task['task_id']}", {"title": "Theirs", "status": "done", "description": "Theirs too"})
+        alice.open_editor("Shared").get_by_label("Title").fill("Mine")
+        alice.page.get_by_role("button", name="Save").click()
+        dialog = alice.page.get_by_role("dialog")
+        expect(dialog.get_by_role("row", name="Status Done Done")).to_be_visible()
+        dialog.get_by_role("button", name="Keep yours").click()
+        expect(alice.column("done").get_by_role("article", name="Mine")).to_contain_text("Theirs too")
+
+        second.get_by_role("button", name="Finish Shared").click()  # which is what the others did as well
+        expect(second.get_by_role("article", name="Mine")).to_be_visible()
+        expect(second.get_by_role("dialog")).to_have_count(0)
+
     @pytest.mark.parametrize(("choice", "left"), [("Delete it", []), ("Keep it", ["Theirs"])])
     def test_a_deletion_that_meets_a_newer_version_asks(
         self, new_person: Callable[..., Person], choice: str, left: list[str]
@@ -197,6 +212,10 @@ class TestAbsence:
         while not alice.page.get_by_text("Nothing happened. Retry.").count():
             alice.page.clock.run_for(200)
         expect(alice.page.get_by_label("New task", exact=True)).to_have_value("Later")
+        alice.page.unroute(f"{alice.server.url}/tasks")
+        alice.page.keyboard.press("Enter")
+        expect(alice.page.locator("article[aria-busy=false]", has_text="Later")).to_be_visible()
+        assert len({one.headers["idempotency-key"] for one in alice.sent("POST", "/tasks")}) == 1
 
     def test_work_goes_on_offline_and_is_sent_when_the_network_is_back(self, alice: Person) -> None:
         alice.add("Before")

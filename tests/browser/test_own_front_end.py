@@ -63,4 +63,9 @@ def test_the_code_of_readme_signs_in_and_lists_tasks(browser: Any, own_server: L
     alice.page.get_by_role("button", name="Sign in").click()
     alice.fill_in_password(alice.page)
     expect(alice.page.get_by_role("list")).to_have_text("From README")
+
+    with alice.open_tab() as other, other.expect_event("pageerror") as refusal:
+        other.goto(f"{origin}/callback?code=of-somebody-else")  # without a state, as this tab has none
+    assert str(refusal.value) == "This sign-in was not started here."
+    alice.errors.clear()
     alice.end()

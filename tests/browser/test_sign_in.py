@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.person import Person
@@ -84,16 +85,93 @@ def test_a_token_is_renewed_before_it_expires(new_person: Callable[..., Person])
     assert [task["title"] for task in alice.stored()] == ["Second", "First"]
 
 
-def test_a_session_that_was_revoked_leads_to_the_sign_in(new_person: Callable[..., Person]) -> None:
+def test_what_was_typed_and_not_sent_outlives_the_session(new_person: Callable[..., Person]) -> None:
+    alice = new_person(signed_in=False)
+    alice.page.clock.install()
+    alice.sign_in()
+    for title in ("Letter", "Form", "Walk"):
+        alice.add(title)
+    alice.open_editor("Letter").get_by_label("Notes").fill("Dear Bob")
+    pool = alice.server.settings()["USER_POOL_ARN"].rpartition("/")[2]
+    alice.server.client("cognito-idp").admin_user_global_sign_out(UserPoolId=pool, Username=alice.email)
+    alice.context.set_offline(True)
+    alice.page.clock.fast_forward("59:10")
+    alice.page.get_by_label("New task", exact=True).fill("Unsent")
+    alice.page.keyboard.press("Enter")
+    alice.page.get_by_role("button", name="Finish Walk").click()
+    alice.page.get_by_label("New task", exact=True).fill("Typed")
+    expect(alice.page.get_by_text("You are offline.")).to_be_visible()
+    alice.context.set_offline(False)
+    expect(alice.page.get_by_text("Your session has ended. Sign in again")).to_be_visible()
+
+    alice.page.get_by_role("button", name="Sign in").click()
+    expect(alice.column("done").get_by_role("article", name="Walk")).to_be_visible()
+    expect(alice.page.locator("article[aria-busy=false]", has_text="Unsent")).to_be_visible()
+    expect(alice.page.get_by_label("New task", exact=True)).to_have_value("Typed")
+    expect(alice.page.get_by_label("Notes")).to_have_value("Dear Bob")
+    assert alice.page.evaluate("sessionStorage.length") == 0
+    titles = {task["title"]: task["status"] for task in alice.stored()}
+    assert titles == {"Unsent": "pending", "Walk": "done", "Form": "pending", "Letter": "pending"}
+
+
+def test_a_sign_in_page_that_is_busy_does_not_end_the_session(new_person: Callable[..., Person]) -> None:
+    alice = new_person(signed_in=False)
+    alice.page.clock.install()
+    alice.sign_in()
+    headers = {"Access-Control-Allow-Origin": alice.app}
+    alice.page.route("**/oauth2/token", lambda route: route.fulfill(status=503, headers=headers), times=1)
+    alice.page.clock.fast_forward("59:10")
+    alice.page.get_by_label("New task", exact=True).fill("Patience")
+    alice.page.keyboard.press("Enter")
+    expect(alice.page.get_by_text("The API cannot be reached.")).to_be_visible()
+    alice.page.clock.fast_forward(2000)
+    expect(alice.page.locator("article[aria-busy=false]", has_text="Patience")).to_be_visible()
+
+
+def test_a_token_that_the_api_refuses_is_renewed_even_if_that_takes_two_attempts(new_person: Callable[..., Person]) -> None:
     alice = new_person(signed_in=False)
     alice.page.clock.install()
     alice.sign_in()
     expect(alice.column("pending").get_by_text("Nothing waits.")).to_be_visible()
-    pool = alice.server.settings()["USER_POOL_ARN"].rpartition("/")[2]
-    alice.server.client("cognito-idp").admin_user_global_sign_out(UserPoolId=pool, Username=alice.email)
-    alice.page.clock.fast_forward("59:10")
-    alice.page.get_by_role("link", name="List").click()
-    expect(alice.page.get_by_text("You are signed out.")).to_be_visible()
+    headers = {"Access-Control-Allow-Origin": alice.app}
+    refused: list[str] = []
+
+    def refuse(route: Any) -> Any:
+        if route.request.method != "POST" or refused:
+            return route.continue_()
+        refused.append(route.request.url)
+        return route.fulfill(status=401, headers=headers)
+
+    alice.page.route(f"{alice.server.url}/tasks", refuse)
+    alice.page.route("**/oauth2/token", lambda route: route.abort("connectionreset"), times=1)
+    alice.page.get_by_label("New task", exact=True).fill("Once")
+    alice.page.keyboard.press("Enter")
+    expect(alice.page.get_by_text("The API cannot be reached.")).to_be_visible()
+    alice.page.clock.fast_forward(2000)
+    expect(alice.page.locator("article[aria-busy=false]", has_text="Once")).to_be_visible()
+    assert [task["title"] for task in alice.stored()] == ["Once"]
+
+
+def test_a_sign_out_sends_the_deletions_that_could_be_taken_back_and_forgets_what_was_typed(alice: Person) -> None:
+    alice.add("Old")
+    alice.page.get_by_label("New task", exact=True).fill("Secret")
+    alice.task("Old").press("Delete")
+    alice.page.get_by_role("button", name="Account of").click()
+    alice.page.get_by_role("button", name="Sign out").click()
+    expect(alice.page.get_by_role("button", name="Sign in")).to_be_visible()
+    assert alice.stored() == []
+    assert alice.page.evaluate("Object.keys({...localStorage, ...sessionStorage})") == []
+
+
+@pytest.mark.parametrize("status", [404, 200])
+def test_a_missing_configuration_is_told_even_if_the_host_sends_a_page_for_it(
+    new_person: Callable[..., Person], status: int
+) -> None:
+    alice = new_person(signed_in=False)
+    alice.page.route("**/config.json", lambda route: route.fulfill(status=status, body="<!doctype html>"))
+    alice.page.goto(alice.app)
+    expect(alice.page.get_by_text("config.json is missing beside this page.")).to_be_visible()
+    alice.errors.clear()  # it is reported to the console as well
 
 
 class TestAttacks:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.person import Person
@@ -50,6 +51,21 @@ def test_a_deletion_that_is_not_taken_back_is_sent(new_person: Callable[..., Per
     assert deletion.value.status == 204
     expect(alice.page.get_by_role("button", name="Undo")).to_have_count(0)
     assert alice.stored() == []
+
+
+def test_a_deletion_that_is_taken_back_is_never_sent(new_person: Callable[..., Person]) -> None:
+    alice = new_person(signed_in=False)
+    alice.page.clock.install()
+    alice.sign_in()
+    alice.add("Old")
+    alice.task("Old").press("Delete")
+    notice = alice.page.locator(".notice").element_handle()
+    alice.page.get_by_role("button", name="Undo").click()
+    expect(alice.task("Old")).to_be_visible()
+    notice.dispatch_event("mouseleave")  # a browser may report that the pointer left what was removed
+    alice.page.clock.fast_forward(10_000)
+    alice.add("New")
+    assert [task["title"] for task in alice.stored()] == ["New", "Old"]
 
 
 def test_a_deletion_is_sent_when_the_page_is_closed(alice: Person) -> None:
@@ -188,3 +204,135 @@ def test_a_refused_value_is_told_at_its_field_with_the_id_of_the_request(new_per
     expect(form.get_by_label("Title")).to_have_accessible_description(re.compile("text of 1 to 200 characters"))
     form.get_by_role("button", name="Cancel").click()
     expect(alice.task("Good")).to_be_visible()
+
+
+def test_a_value_that_is_too_long_is_refused_and_never_cut(alice: Person) -> None:
+    field = alice.page.get_by_label("New task", exact=True)
+    field.fill("x" * 10_000)
+    field.press("Enter")
+    expect(field).to_have_accessible_description(re.compile("text of 1 to 200 characters"))
+    expect(field).to_have_value("x" * 10_000)
+    field.fill("🎉" * 200)  # each is one character, and two units of UTF-16
+    field.press("Enter")
+    expect(alice.page.locator("article[aria-busy=false]")).to_have_count(1)
+    assert [task["title"] for task in alice.stored()] == ["🎉" * 200]
+
+
+def test_a_year_has_at_most_four_digits(alice: Person) -> None:
+    alice.page.get_by_label("New task", exact=True).fill("Far")
+    alice.page.get_by_label("Due date of the new task").focus()
+    alice.page.keyboard.type("0101222222")
+    alice.page.keyboard.press("Enter")
+    expect(alice.page.locator("article[aria-busy=false]")).to_have_count(1)
+    assert alice.stored()[0]["due_at"] < "9999-12-31"
+
+
+def test_a_new_task_comes_into_sight_and_is_announced(alice: Person) -> None:
+    alice.add("Soon", str(TOMORROW))
+    for number in range(12):
+        alice.call("POST", "/tasks", {"title": f"Task {number}", "due_at": f"{TOMORROW}T00:00:00Z"})
+    alice.page.reload()
+    expect(alice.page.get_by_role("article")).to_have_count(13)
+    expect(alice.task("Task 9")).not_to_be_in_viewport()
+    alice.add("Without a date")  # these are the last ones
+    expect(alice.task("Without a date")).to_be_in_viewport()
+    expect(alice.page.get_by_role("status").filter(has_text="Without a date: added")).to_be_attached()
+
+
+def test_only_a_task_can_be_dropped_on_a_column(alice: Person) -> None:
+    expect(alice.column("done")).to_be_visible()
+    alice.page.evaluate(
+        "const data = new DataTransfer(); data.setData('text/plain', 'Hello');"
+        "for (const type of ['dragover', 'drop']) document.querySelector('.column')"
+        ".dispatchEvent(new DragEvent(type, {dataTransfer: data, bubbles: true, cancelable: true}))"
+    )
+    expect(alice.page.locator(".column.target")).to_have_count(0)
+    expect(alice.page.get_by_role("article")).to_have_count(0)
+
+
+def test_the_keyboard_goes_on_at_a_task_whose_deletion_is_taken_back(alice: Person) -> None:
+    alice.add("First")
+    alice.add("Second")
+    alice.task("First").press("Delete")
+    alice.page.get_by_role("button", name="Undo").press("Enter")
+    expect(alice.task("First")).to_be_focused()
+
+
+@pytest.mark.parametrize("view", ["Board", "List"])
+def test_every_task_can_be_reached_in_a_window_of_320_by_256_pixels(new_person: Callable[..., Person], view: str) -> None:
+    """That is a window of 1280 by 1024 at 400 % (WCAG 1.4.10)."""
+    alice = new_person(signed_in=False, viewport={"width": 320, "height": 256})
+    alice.page.goto(alice.app)
+    alice.page.get_by_role("button", name="Sign in").scroll_into_view_if_needed()
+    expect(alice.page.get_by_role("button", name="Sign in")).to_be_in_viewport(ratio=1)
+    alice.sign_in()
+    alice.add("Far down")
+    alice.page.get_by_role("link", name=view).click()
+    alice.task("Far down").scroll_into_view_if_needed()
+    expect(alice.task("Far down")).to_be_in_viewport(ratio=0.9)
+    assert alice.page.evaluate("document.documentElement.scrollWidth") == 320
+
+
+def test_text_in_a_language_that_is_written_from_the_right_starts_at_the_right(alice: Person) -> None:
+    alice.add("مهمة جديدة!")
+    direction = "(heading) => getComputedStyle(heading).direction"
+    assert alice.page.get_by_role("heading", name="مهمة جديدة!").evaluate(direction) == "rtl"
+
+
+class TestWhatIsTyped:
+    """What a person has typed is not lost, whatever the page does meanwhile."""
+
+    def test_it_stays_when_the_view_changes(self, alice: Person) -> None:
+        alice.add("Letter")
+        alice.open_editor("Letter").get_by_label("Notes").fill("Dear Bob")
+        for view in ("List", "Board"):
+            alice.page.get_by_role("link", name=view).click()
+            expect(alice.page.get_by_label("Notes")).to_have_value("Dear Bob")
+
+    def test_it_stays_when_the_page_was_out_of_sight_and_what_others_changed_meanwhile_is_shown(
+        self, new_person: Callable[..., Person]
+    ) -> None:
+        alice = new_person(signed_in=False)
+        alice.page.clock.install()
+        alice.sign_in()
+        for title in ("Letter", "Other", "Gone"):
+            alice.add(title)
+        alice.open_editor("Letter").get_by_label("Title").fill("Mine")
+        gone, other, letter = (f"/tasks/{task['task_id']}" for task in alice.stored())
+        alice.call("PATCH", letter, {"title": "Theirs"})
+        alice.call("PATCH", other, {"title": "Another"})
+        alice.call("DELETE", gone)
+        for is_hidden in ("true", "false"):
+            alice.page.evaluate(
+                f"Object.defineProperty(document, 'hidden', {{value: {is_hidden}, configurable: true}});"
+                "document.dispatchEvent(new Event('visibilitychange'))"
+            )
+            alice.page.clock.fast_forward(61_000)
+        expect(alice.task("Another")).to_be_visible()
+        expect(alice.task("Gone")).to_have_count(0)
+        expect(alice.page.get_by_label("Title")).to_have_value("Mine")
+        alice.page.get_by_role("button", name="Save").click()
+        expect(alice.page.get_by_role("row", name="Title Mine Theirs")).to_be_visible()
+        alice.page.get_by_role("button", name="Keep theirs").click()
+        expect(alice.task("Theirs")).to_be_visible()
+
+    def test_it_stays_in_its_form_when_the_task_was_deleted_elsewhere(self, alice: Person) -> None:
+        alice.add("Letter")
+        form = alice.open_editor("Letter")
+        form.get_by_label("Notes").fill("Dear Bob")
+        (task,) = alice.stored()
+        alice.call("DELETE", f"/tasks/{task['task_id']}")
+        form.get_by_role("button", name="Save").click()
+        expect(form.get_by_role("alert").filter(has_text="This task was deleted elsewhere")).to_be_visible()
+        expect(form.get_by_label("Notes")).to_have_value("Dear Bob")
+        form.get_by_role("button", name="Cancel").click()
+        expect(alice.page.get_by_text("“Letter” was deleted elsewhere.")).to_be_visible()
+        expect(alice.page.get_by_role("article")).to_have_count(0)
+
+    def test_it_stays_when_the_page_is_loaded_again(self, alice: Person) -> None:
+        alice.add("Letter")
+        alice.open_editor("Letter").get_by_label("Notes").fill("Dear Bob")
+        alice.page.get_by_label("New task", exact=True).fill("Stamp")
+        alice.page.reload()
+        expect(alice.page.get_by_label("Notes")).to_have_value("Dear Bob")
+        expect(alice.page.get_by_label("New task", exact=True)).to_have_value("Stamp")

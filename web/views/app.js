@@ -6,20 +6,20 @@ import { Create } from "./create.js";
 import { Everyone } from "./everyone.js";
 import { Logo } from "./icons.js";
 import { BoardView, ListView } from "./lists.js";
-import { Notices, WaitBar } from "./notices.js";
+import { Notices, undo, WaitBar } from "./notices.js";
 import { Shortcuts } from "./shortcuts.js";
 
 /**
  * @typedef {object} Props
  * @property {ReturnType<typeof import("../api.js").createApi>} api
- * @property {ReturnType<typeof import("../auth.js").createAuth>} auth
  * @property {ReturnType<typeof import("../board.js").createBoard>} board
  * @property {import("../auth.js").User} user
  * @property {import("../api.js").Wait[]} waits
+ * @property {() => void} onSignOut
  */
 
 /** @param {Props} props */
-export function App({ api, auth, board, user, waits }) {
+export function App({ api, board, user, waits, onSignOut }) {
   const [said, announce] = useState(""); // for screen readers
   const [, draw] = useState(0);
   const views = [["#board", "Board"], ["#list", "List"], ...(user.isAdmin ? [["#everyone", "Everyone"]] : [])];
@@ -31,7 +31,7 @@ export function App({ api, auth, board, user, waits }) {
       const isTyping = /** @type {HTMLElement} */ (event.target).closest("input, textarea, select, dialog");
       if (isTyping || event.altKey) return;
       const isUndo = event.key === "z" && (event.ctrlKey || event.metaKey);
-      if (isUndo) board.state.notices.findLast((notice) => notice.undo)?.undo?.();
+      if (isUndo) undo(board.state.notices.findLast((notice) => notice.undo));
       else if (event.ctrlKey || event.metaKey) return;
       else if (event.key === "n") /** @type {HTMLElement} */ (document.querySelector(".new-title"))?.focus();
       else if (event.key === "?") /** @type {HTMLDialogElement} */ (document.getElementById("shortcuts")).showModal();
@@ -54,14 +54,14 @@ export function App({ api, auth, board, user, waits }) {
         <p>${user.name}</p>
         <button popovertarget="account" popovertargetaction="hide"
           onClick=${() => /** @type {HTMLDialogElement} */ (document.getElementById("shortcuts")).showModal()}>Keyboard shortcuts</button>
-        <button onClick=${auth.signOut}>Sign out</button>
+        <button onClick=${onSignOut}>Sign out</button>
       </div>
     </header>
     <main data-view=${view.slice(1)}>
       <h1 class="unseen">${views.find(([hash]) => hash === view)?.[1]}</h1>
       ${view === "#everyone"
         ? html`<${Everyone} api=${api} />`
-        : html`<${Create} board=${board} onChange=${() => draw((count) => count + 1)} />
+        : html`<${Create} board=${board} announce=${announce} onChange=${() => draw((count) => count + 1)} />
           <${view === "#list" ? ListView : BoardView} board=${board} announce=${announce} />`}
     </main>
     <p class="unseen" role="status">${said}</p>

@@ -31,7 +31,7 @@ function Choice({ conflict: { mine, theirs, choose } }) {
     <table>
       <thead><tr><td></td>${mine && html`<th scope="col">Yours</th>`}<th scope="col">Theirs, ${inFull(theirs.updated_at)}</th></tr></thead>
       <tbody>${ROWS.map(([name, show]) => html`<tr class=${mine && show(mine) !== show(theirs) ? "differs" : ""}>
-        <th scope="row">${name}</th>${mine && html`<td>${show(mine)}</td>`}<td>${show(theirs)}</td></tr>`)}</tbody>
+        <th scope="row">${name}</th>${mine && html`<td dir="auto">${show(mine)}</td>`}<td dir="auto">${show(theirs)}</td></tr>`)}</tbody>
     </table>
     <div class="buttons">
       <button class="primary" onClick=${() => choose("mine")}>${mine ? "Keep yours" : "Delete it"}</button>

@@ -1,43 +1,42 @@
 // The form that changes a task in its place. It sends only what was changed, so that other changes of others stay.
 
-import { dayOf, dueAt } from "../format.js";
+import { dayOf, dueAt, LATEST } from "../format.js";
 import { html, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
 import { ProblemText } from "./problem.js";
 
-/** @typedef {import("../board.js").Task} Task */
-
-/** @param {{task: Task, board: ReturnType<typeof import("../board.js").createBoard>, onClose: () => void}} props */
-export function Editor({ task, board, onClose }) {
-  const [before] = useState(task); // what the person saw, whatever arrives meanwhile
-  const [values, setValues] = useState({ title: task.title, description: task.description, day: dayOf(task.due_at) });
-  const [problem, setProblem] = useState(/** @type {import("../api.js").Problem | null} */ (null));
-  const [isSaving, setSaving] = useState(false);
-  const id = `edit-${task.task_id}`;
+/** @param {{id: string, board: ReturnType<typeof import("../board.js").createBoard>}} props */
+export function Editor({ id, board }) {
+  const edit = /** @type {import("../board.js").Edit} */ (board.state.edits.get(id));
+  const { before, values, problem, isSaving } = edit;
+  const [, draw] = useState(0);
+  const close = () => board.closeEdit(id);
 
   const first = useRef(/** @type {HTMLElement | null} */ (null));
   useLayoutEffect(() => first.current?.focus(), []);
 
-  /** @param {SubmitEvent} [event] */
+  /** @param {SubmitEvent} event */
   async function save(event) {
-    event?.preventDefault();
+    event.preventDefault();
     /** @type {import("../board.js").Changes} */
     const changes = {};
     if (values.title !== before.title) changes.title = values.title;
     if (values.description !== before.description) changes.description = values.description;
     if (values.day !== dayOf(before.due_at)) changes.due_at = dueAt(values.day);
-    if (!Object.keys(changes).length) return onClose();
-    setSaving(true);
-    const refused = await board.change(task.task_id, changes);
-    setSaving(false);
-    if (!refused) return onClose();
-    board.state.problems.delete(task.task_id); // shown here instead
-    setProblem(refused);
+    if (!Object.keys(changes).length) return close();
+    edit.isSaving = true;
+    const refused = await board.change(id, changes, before);
+    edit.isSaving = false;
+    if (board.state.edits.get(id) !== edit) return; // cancelled meanwhile: the task itself shows a refusal
+    if (!refused) return close();
+    edit.problem = refused;
+    board.state.problems.delete(id); // shown here instead
+    draw((count) => count + 1);
   }
 
   /** @param {KeyboardEvent} event */
   function onKeyDown(event) {
-    if (event.key === "Escape") onClose();
-    else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) save();
+    if (event.key === "Escape") close();
+    else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) /** @type {HTMLFormElement} */ (event.currentTarget).requestSubmit();
   }
 
   /** @param {"title" | "description" | "day"} member @param {string} pointer */
@@ -45,27 +44,28 @@ export function Editor({ task, board, onClose }) {
     return {
       value: values[member],
       onInput: (/** @type {InputEvent} */ event) => {
-        const { value } = /** @type {HTMLInputElement} */ (event.target);
-        setValues((others) => ({ ...others, [member]: value }));
+        values[member] = /** @type {HTMLInputElement} */ (event.target).value;
+        draw((count) => count + 1);
       },
       "aria-invalid": Boolean(problem?.about(pointer)),
-      "aria-describedby": `${id}-${pointer}`,
+      "aria-describedby": `edit-${id}-${pointer}`,
     };
   }
 
   /** @param {string} pointer @param {string} name */
-  const wrong = (pointer, name) => html`<p id="${id}-${pointer}" class="field-problem" role="alert">
+  const wrong = (pointer, name) => html`<p id="edit-${id}-${pointer}" class="field-problem" role="alert">
     ${problem?.about(pointer) && html`<${ProblemText} problem=${problem} text=${problem.about(pointer, name)} />`}</p>`;
   const isElsewhere = problem && !["title", "description", "due_at"].some((pointer) => problem.about(pointer));
 
   return html`<form class="editor" aria-label="Edit ${before.title}" onSubmit=${save} onKeyDown=${onKeyDown}>
-    <label>Title <input ref=${first} maxlength="200" required ...${field("title", "title")} /></label>${wrong("title", "The title")}
-    <label>Notes <textarea rows="3" maxlength="4000" ...${field("description", "description")} /></label>${wrong("description", "The note")}
-    <label>Due <input type="date" ...${field("day", "due_at")} /></label>${wrong("due_at", "The due date")}
-    ${isElsewhere && html`<p class="field-problem" role="alert"><${ProblemText} problem=${problem} /></p>`}
+    <label>Title <input ref=${first} dir="auto" required ...${field("title", "title")} /></label>${wrong("title", "The title")}
+    <label>Notes <textarea rows="3" dir="auto" ...${field("description", "description")} /></label>${wrong("description", "The note")}
+    <label>Due <input type="date" max=${LATEST} ...${field("day", "due_at")} /></label>${wrong("due_at", "The due date")}
+    ${isElsewhere && html`<p class="field-problem" role="alert"><${ProblemText} problem=${problem}
+      text=${problem.status === 404 ? "This task was deleted elsewhere. Copy what you need, then cancel." : undefined} /></p>`}
     <div class="buttons">
       <button class="primary" disabled=${isSaving}>${isSaving ? "Saving …" : "Save"}</button>
-      <button type="button" onClick=${onClose}>Cancel</button>
+      <button type="button" onClick=${close}>Cancel</button>
     </div>
   </form>`;
 }

@@ -22,17 +22,18 @@ export function Everyone({ api }) {
   const [problem, setProblem] = useState(/** @type {Error | null} */ (null));
   const [status, setStatus] = useState(OPEN[0].status);
   const [rows, setRows] = useState(ROWS);
+  const [attempts, setAttempts] = useState(0);
 
   useEffect(() => {
     let isShown = true;
-    /** @param {string} name */
+    /** @param {import("../loaded.js").Status} name */
     async function loadAll(name) {
       /** @type {OwnedTask[]} */
       let tasks = [];
       /** @type {string | null | undefined} */
       let cursor;
       while (isShown && cursor !== null && tasks.length < MOST) {
-        const page = await api.listOfAll({ status: name, cursor, limit: PAGE });
+        const page = await api.listOfAll({ status: name, cursor: cursor ?? undefined, limit: PAGE });
         tasks = [...tasks, ...page.tasks];
         cursor = page.next_cursor;
         const now = { tasks, isComplete: cursor === null };
@@ -41,9 +42,17 @@ export function Everyone({ api }) {
     }
     for (const one of OPEN) loadAll(one.status).catch(setProblem);
     return () => { isShown = false; };
-  }, []);
+  }, [attempts]);
 
-  if (problem) return html`<p class="field-problem" role="alert"><${ProblemText} problem=${problem} /></p>`;
+  function tryAgain() {
+    setProblem(null);
+    setAttempts(attempts + 1);
+  }
+
+  if (problem) {
+    return html`<p class="field-problem" role="alert"><${ProblemText} problem=${problem} /></p>
+      <button class="more" onClick=${tryAgain}>Try again</button>`;
+  }
   const now = Date.now();
   const shown = loaded[status]?.tasks ?? [];
   return html`<section class="everyone" aria-label="Tasks of everyone">
@@ -57,7 +66,7 @@ export function Everyone({ api }) {
       <thead><tr><th scope="col">Waits for</th><th scope="col">Task</th><th scope="col">Owner</th></tr></thead>
       <tbody>${shown.slice(0, rows).map((task) => html`<tr key=${task.task_id}>
         <td><time datetime=${task.created_at} title=${inFull(task.created_at)}>${duration(now - Date.parse(task.created_at))}</time></td>
-        <th scope="row">${task.title}</th>
+        <th scope="row" dir="auto">${task.title}</th>
         <td><code title=${task.owner}>${task.owner.slice(0, 8)}</code></td></tr>`)}</tbody>
     </table></div>
     ${loaded[status] && !shown.length && html`<p class="empty">Nothing waits.</p>`}

@@ -4,7 +4,7 @@ import { STATUSES } from "../board.js";
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { Phase } from "./icons.js";
 import { ProblemText } from "./problem.js";
-import { TaskItem } from "./task.js";
+import { DRAGGED, TaskItem } from "./task.js";
 
 /** @typedef {ReturnType<typeof import("../board.js").createBoard>} Board */
 /** @typedef {(text: string) => void} Announce */
@@ -14,21 +14,22 @@ export function BoardView(props) {
   return html`<div class="board">${STATUSES.map((column) => html`<${Column} key=${column.status} ...${props} ...${column} />`)}</div>`;
 }
 
-/** @param {{status: import("../board.js").Status, name: string, board: Board, announce: Announce}} props */
+/** @param {{status: import("../loaded.js").Status, name: string, board: Board, announce: Announce}} props */
 function Column({ status, name, board, announce }) {
   const [isTarget, setTarget] = useState(false);
 
   /** @param {DragEvent} event */
   function drop(event) {
+    const id = event.dataTransfer?.getData(DRAGGED);
+    if (!id) return;
     event.preventDefault();
     setTarget(false);
-    const id = event.dataTransfer?.getData("text/plain") ?? "";
-    if (!board.tasksOf(board.current(id).status).some((task) => task.task_id === id)) return; // something else was dragged here
     if (board.current(id).status !== status) board.change(id, { status });
     announce(`${board.current(id).title}: ${name}`);
   }
   /** @param {DragEvent} event */
   function over(event) {
+    if (!event.dataTransfer?.types.includes(DRAGGED)) return;
     event.preventDefault();
     setTarget(true);
   }
@@ -49,7 +50,7 @@ export function ListView({ board, announce }) {
   </section>`;
 }
 
-/** @param {{name: import("../board.js").ListName, board: Board, announce: Announce, tasks: import("../board.js").Task[]}} props */
+/** @param {{name: import("../loaded.js").ListName, board: Board, announce: Announce, tasks: import("../board.js").Task[]}} props */
 function Tasks({ name, board, announce, tasks }) {
   const list = board.state.lists[name];
   useEffect(() => { if (list.cursor === undefined) board.load(name); }, []);
@@ -68,7 +69,7 @@ function Tasks({ name, board, announce, tasks }) {
 const EMPTY = {
   all: "Nothing here yet. Write the first task above.",
   pending: "Nothing waits.",
-  in_progress: "Nothing is in hand. Drag a task here, or press → on it.",
+  in_progress: "Nothing is in progress. Drag a task here, or press → on it.",
   done: "Nothing is done yet.",
 };
 

@@ -4,14 +4,20 @@ import { html, useEffect, useState } from "../vendor/preact.js";
 import { Icon } from "./icons.js";
 import { ProblemText } from "./problem.js";
 
+/** Take a deletion back, and go on at the task. @param {import("../board.js").Notice} [notice] */
+export function undo(notice) {
+  notice?.undo?.();
+  setTimeout(() => document.getElementById(`task-${notice?.task}`)?.focus()); // when it is drawn
+}
+
 /** @param {{notices: import("../board.js").Notice[], onClose: (id: number) => void}} props */
 export function Notices({ notices, onClose }) {
   return html`<div class="notices" role="status">
     ${notices.map((notice) => html`<div key=${notice.id} class="notice" onMouseEnter=${notice.hold} onMouseLeave=${notice.release}
       onFocusIn=${notice.hold} onFocusOut=${notice.release}>
-      ${notice.problem ? html`<${ProblemText} problem=${notice.problem} text=${notice.text} />` : html`<span>${notice.text}</span>`}
+      ${notice.problem ? html`<${ProblemText} problem=${notice.problem} text=${notice.text} />` : html`<span dir="auto">${notice.text}</span>`}
       ${notice.undo
-        ? html`<button aria-keyshortcuts="Control+Z" onClick=${notice.undo}>Undo</button>`
+        ? html`<button aria-keyshortcuts="Control+Z" onClick=${() => undo(notice)}>Undo</button>`
         : html`<button aria-label="Close" onClick=${() => onClose(notice.id)}><${Icon} name="close" /></button>`}
     </div>`)}
   </div>`;

@@ -2,7 +2,7 @@
 
 import { STATUSES } from "../board.js";
 import { dueInWords, inFull } from "../format.js";
-import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { html, useEffect, useRef } from "../vendor/preact.js";
 import { Editor } from "./editor.js";
 import { Icon, Phase } from "./icons.js";
 import { ProblemText } from "./problem.js";
@@ -10,12 +10,16 @@ import { ProblemText } from "./problem.js";
 /** @typedef {import("../board.js").Task} Task */
 /** @typedef {ReturnType<typeof import("../board.js").createBoard>} Board */
 
+/** The kind of what is dragged, so that no other text can be dropped on a column, and no task on a text field. */
+export const DRAGGED = "application/x-task";
+
 /** @param {{task: Task, board: Board, announce: (text: string) => void}} props */
 export function TaskItem({ task, board, announce }) {
-  const [isEdited, setEdited] = useState(false);
   const article = useRef(/** @type {HTMLElement | null} */ (null));
   const wasEdited = useRef(false);
   const isNew = task.version === 0; // on its way to the API
+  const isEdited = board.state.edits.has(task.task_id);
+  const edit = () => board.edit(task.task_id);
   const id = `task-${task.task_id}`;
   const problem = board.state.problems.get(task.task_id);
 
@@ -23,6 +27,7 @@ export function TaskItem({ task, board, announce }) {
     if (wasEdited.current && !isEdited) article.current?.focus(); // back to where the keyboard was
     wasEdited.current = isEdited;
   }, [isEdited]);
+  useEffect(() => { if (isNew) article.current?.scrollIntoView({ block: "nearest" }); }, []);
 
   /** @param {string} status */
   function move(status) {
@@ -44,8 +49,8 @@ export function TaskItem({ task, board, announce }) {
     const place = STATUSES.findIndex((one) => one.status === task.status);
     /** @type {Record<string, () => unknown>} */
     const actions = {
-      Enter: () => setEdited(!isNew),
-      e: () => setEdited(!isNew),
+      Enter: edit,
+      e: edit,
       Delete: remove,
       Backspace: remove,
       ArrowDown: () => focusNeighbour(article.current, 1),
@@ -59,17 +64,17 @@ export function TaskItem({ task, board, announce }) {
     actions[event.key]();
   }
 
-  if (isEdited) return html`<li class="task"><${Editor} task=${task} board=${board} onClose=${() => setEdited(false)} /></li>`;
+  if (isEdited) return html`<li class="task"><${Editor} id=${task.task_id} board=${board} /></li>`;
 
   const isLate = task.status !== "done" && task.due_at !== null && new Date(task.due_at).getTime() < Date.now();
   return html`<li class="task" data-status=${task.status}>
     <article id=${id} ref=${article} tabindex="0" aria-labelledby="${id}-title" aria-busy=${isNew} onKeyDown=${onKeyDown}
-      draggable=${!isNew} onDragStart=${(/** @type {DragEvent} */ event) => event.dataTransfer?.setData("text/plain", task.task_id)}>
+      draggable=${!isNew} onDragStart=${(/** @type {DragEvent} */ event) => event.dataTransfer?.setData(DRAGGED, task.task_id)}>
       <button class="finish" disabled=${isNew} onClick=${() => move(task.status === "done" ? "pending" : "done")}
         aria-label=${task.status === "done" ? `Reopen ${task.title}` : `Finish ${task.title}`}><${Phase} status=${task.status} /></button>
-      <div class="what" onClick=${() => setEdited(!isNew)}>
-        <h3 id="${id}-title">${task.title}</h3>
-        ${task.description && html`<p class="note">${task.description}</p>`}
+      <div class="what" onClick=${edit}>
+        <h3 id="${id}-title" dir="auto">${task.title}</h3>
+        ${task.description && html`<p class="note" dir="auto">${task.description}</p>`}
       </div>
       <div class="facts">
         ${task.due_at && html`<time class=${isLate ? "due late" : "due"} datetime=${task.due_at} title=${inFull(task.due_at)}>${
@@ -79,7 +84,7 @@ export function TaskItem({ task, board, announce }) {
           ${STATUSES.map(({ status, name }) => html`<option value=${status} selected=${status === task.status}>${name}</option>`)}
         </select>
         <span class="actions">
-          <button class="quiet" disabled=${isNew} aria-label="Edit ${task.title}" onClick=${() => setEdited(true)}><${Icon} name="edit" /></button>
+          <button class="quiet" disabled=${isNew} aria-label="Edit ${task.title}" onClick=${edit}><${Icon} name="edit" /></button>
           <button class="quiet" disabled=${isNew} aria-label="Delete ${task.title}" onClick=${remove}><${Icon} name="remove" /></button>
         </span>
       </div>

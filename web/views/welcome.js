@@ -8,7 +8,7 @@ export function Welcome({ message, onSignIn }) {
   return html`<main class="welcome">
     <${Logo} />
     <h1>Tasks</h1>
-    <p>What waits, what is in hand, what is done.</p>
+    <p>Your tasks, on a board and in a list.</p>
     ${message && html`<p class="message" role="alert">${message}</p>`}
     <button class="primary" onClick=${onSignIn}>Sign in</button>
   </main>`;
