@@ -17,7 +17,8 @@ from tools.deploy import template
 from tools.generate import licences, policies
 
 LINT = ROOT / "tools" / "requirements-lint.txt"
-LOCKS = [*sorted(ROOT.glob("requirements*.txt")), LINT]
+BENCH = ROOT / "tools" / "bench" / "requirements.txt"
+LOCKS = [*sorted(ROOT.glob("requirements*.txt")), LINT, BENCH]
 TRACKED = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")[
     :-1
 ]
@@ -35,8 +36,8 @@ SETTINGS = {name.upper() for name in Settings.__struct_fields__}
 
 
 class TestTheLocks:
-    def test_there_are_three_lock_files(self) -> None:
-        assert [lock.name for lock in LOCKS] == ["requirements-dev.txt", "requirements.txt", LINT.name]
+    def test_there_are_four_lock_files(self) -> None:
+        assert [lock.name for lock in LOCKS] == ["requirements-dev.txt", "requirements.txt", LINT.name, BENCH.name]
 
     @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
     def test_every_package_has_one_version_and_its_hashes(self, lock: Path) -> None:
