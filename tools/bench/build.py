@@ -20,6 +20,7 @@ from tools.stages import ROOT
 _HERE = Path(__file__).parent
 _LIBRARIES = ROOT / ".venv" / "bench" / "lib" / "python{}.{}".format(*sys.version_info) / "site-packages"
 APP, BARE, FLOOR = "this app", "bare handlers, boto3's resource", "the floor: bare handlers, no SDK"
+SAME_CLIENT = "bare handlers, this app's client"
 COMPILED, NOT_COMPILED = "compiled", "not compiled"
 
 
@@ -51,7 +52,8 @@ _PEERS = {
     "FastAPI and Mangum": _Peer(
         ["fastapi_mangum.py", "models.py", *_BARE[1:], "table_boto3.py"], ["fastapi", "mangum", "pydantic"]
     ),
-    FLOOR: _Peer([*_BARE, "table_http.py"], []),
+    SAME_CLIENT: _Peer([*_BARE, "typed.py", "table_client.py"], []),
+    FLOOR: _Peer([*_BARE, "typed.py", "table_http.py"], []),
 }
 
 
@@ -60,7 +62,8 @@ def build(folder: Path) -> list[Function]:
     if sys.platform != "linux":
         message = "The zip of the app has native code for Linux. Run make bench on Linux."
         raise CommandError(message)
-    functions = [_build_app(folder / "app")]
+    app = _build_app(folder / "app")
+    functions = [app]
     sdk = {COMPILED: folder / "sdk-compiled", NOT_COMPILED: folder / "sdk"}
     for path in sdk.values():
         _copy_packages(["boto3"], path)
@@ -71,8 +74,13 @@ def build(folder: Path) -> list[Function]:
         _copy_packages(peer.packages, path)
         for file in peer.files:
             shutil.copy(_HERE / "peers" / file, path / re.sub("^table_.*", "table.py", file))
-        paths = {COMPILED: [str(path)]} if name == FLOOR else {kind: [str(path), str(at)] for kind, at in sdk.items()}
-        functions.append(Function(name, paths, peer.files[0].removesuffix(".py"), "handler", _zip(path)))
+        paths = {kind: [str(path), str(at)] for kind, at in sdk.items()}
+        zip_bytes = _zip(path)
+        if name == SAME_CLIENT:
+            paths, zip_bytes = {COMPILED: [str(path), *app.paths[COMPILED]]}, app.zip_bytes
+        if name == FLOOR:
+            del paths[NOT_COMPILED]
+        functions.append(Function(name, paths, peer.files[0].removesuffix(".py"), "handler", zip_bytes))
     return functions
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-_WIDTH, _BAR, _GAP, _NAMES, _PANEL = 960, 18, 8, 300, 560
-_STYLE = """text{fill:#1c2330}.other{fill:#9aa5b5}.app{fill:#3566c8}.title{font-weight:600}
-@media (prefers-color-scheme:dark){text{fill:#e6e9ef}.other{fill:#657185}.app{fill:#7ea6ff}}"""
+_WIDTH, _BAR, _GAP, _NAMES, _PANEL = 960, 18, 8, 330, 520
+_STYLE = """.page{fill:#fff}text{fill:#1c2330}.other{fill:#9aa5b5}.app{fill:#3566c8}.title{font-weight:600}
+@media (prefers-color-scheme:dark){.page{fill:#0d1117}text{fill:#e6e9ef}.other{fill:#657185}.app{fill:#7ea6ff}}"""
 
 
 def write(path: Path, panels: dict[str, dict[str, tuple[float, str]]], highlighted: str) -> None:
@@ -25,5 +25,5 @@ def write(path: Path, panels: dict[str, dict[str, tuple[float, str]]], highlight
     path.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {top + 10}" font-family="system-ui, sans-serif"'
         f' font-size="14" role="img" aria-labelledby="t">\n<title id="t">{escape("; ".join(panels))}</title>\n'
-        f"<style>{_STYLE}</style>\n{lines}\n</svg>\n"
+        f'<style>{_STYLE}</style>\n<rect class="page" width="100%" height="100%" rx="8"/>\n{lines}\n</svg>\n'
     )

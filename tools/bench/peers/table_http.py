@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from functools import cache
 from urllib.parse import urlsplit
 
+from typed import Table
+
 _ENDPOINT = urlsplit(os.environ["AWS_ENDPOINT_URL_DYNAMODB"])
 _REGION = os.environ["AWS_REGION"]
 _connection = http.client.HTTPConnection(_ENDPOINT.hostname, _ENDPOINT.port)
@@ -18,45 +20,15 @@ class ConditionFailed(Exception):
     """DynamoDB has refused a request."""
 
 
-class _Table:
-    def put_item(self, **request: object) -> dict:
-        return _call("PutItem", request)
-
-    def get_item(self, **request: object) -> dict:
-        return _call("GetItem", request)
-
-    def query(self, **request: object) -> dict:
-        return _call("Query", request)
-
-    def update_item(self, **request: object) -> dict:
-        return _call("UpdateItem", request)
-
-
-table = _Table()
-
-
-def _call(operation: str, request: dict) -> dict:
-    typed = {name: _typed(request[name]) for name in ("Item", "Key", "ExpressionAttributeValues") if name in request}
-    body = json.dumps({"TableName": os.environ["TABLE_NAME"]} | request | typed).encode()
-    _connection.request("POST", "/", body, _signed(f"DynamoDB_20120810.{operation}", body))
+def _send(operation: str, request: dict) -> dict:
+    body = json.dumps(request).encode()
+    target = f"DynamoDB_20120810.{operation.title().replace('_', '')}"
+    _connection.request("POST", "/", body, _signed(target, body))
     with _connection.getresponse() as response:
         content = json.loads(response.read())
         if response.status != http.client.OK:
             raise ConditionFailed
-    plain = {name: _plain(content[name]) for name in ("Item", "Attributes") if name in content}
-    return plain | {"Items": [_plain(item) for item in content.get("Items", [])]}
-
-
-def _typed(values: dict) -> dict:
-    return {name: {"S": value} if isinstance(value, str) else _typed_other(value) for name, value in values.items()}
-
-
-def _typed_other(value: int | None) -> dict:
-    return {"NULL": True} if value is None else {"N": str(value)}
-
-
-def _plain(item: dict) -> dict:
-    return {name: typed["S"] if "S" in typed else int(typed["N"]) if "N" in typed else None for name, typed in item.items()}
+    return content
 
 
 def _signed(target: str, body: bytes) -> dict[str, str]:
@@ -86,3 +58,6 @@ def _key(day: str) -> bytes:
 
 def _hmac(key: bytes, text: str) -> bytes:
     return hmac.new(key, text.encode(), "sha256").digest()
+
+
+table = Table(_send)
