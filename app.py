@@ -1,6 +1,10 @@
 """The API as a table of contents: who may call it (authorizers of a Cognito user pool), then every route."""
 
+import gc
 import os
+
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # pragma: no cover - in processes of their own: tests/unit/test_start.py
+    gc.disable()  # until start.finish(): what is imported does not become garbage
 
 from chalice import AuthResponse, Response
 from chalice.app import AuthRequest
@@ -8,7 +12,7 @@ from chalice.app import AuthRequest
 if "AWS_CHALICE_CLI_MODE" in os.environ:  # pragma: no cover - set by the `chalice` command, never in Lambda
     import tools.local.chalice_cli  # noqa: F401 - gives the command the settings of its stage; never shipped
 
-from chalicelib import about
+from chalicelib import about, start
 from chalicelib.about import Greeting, Health, Links
 from chalicelib.auth.authorizers import MachineAuthorizer, UserAuthorizer, authorize, username
 from chalicelib.config import settings
@@ -107,3 +111,7 @@ def openapi(request: Request) -> Response:
 def docs() -> Response:
     """Show that description to people."""
     return about.docs()
+
+
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # pragma: no cover
+    start.finish()

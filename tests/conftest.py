@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import moto
 import pytest
 from hypothesis import HealthCheck
@@ -65,7 +66,6 @@ from msgspec import structs  # noqa: E402
 import app  # noqa: E402
 from chalicelib.auth import tokens  # noqa: E402 - the settings come first
 from chalicelib.config import settings  # noqa: E402
-from chalicelib.dynamodb import table  # noqa: E402 - the settings come first
 from chalicelib.http.api import Api  # noqa: E402
 from tests.support import documented, leaks, log_capture, recorder  # noqa: E402
 from tests.support.alarm import Alarm, collect_ignored_alarms  # noqa: E402
@@ -152,7 +152,7 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _stage() -> None:
-    table.client.create_table(TableName=TABLE, **table_properties())
+    boto3.client("dynamodb", region_name=settings.region).create_table(TableName=TABLE, **table_properties())
 
 
 @pytest.fixture(autouse=True)

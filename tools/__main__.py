@@ -55,9 +55,9 @@ def _generate(_: argparse.Namespace) -> None:
 
     generate.import_sources()
     from tools.deploy import template
-    from tools.generate import licences, openapi, policies, readme, reference
+    from tools.generate import licences, openapi, policies, readme, reference, sdk
 
-    for module in (openapi, reference, readme, policies, template, licences):
+    for module in (openapi, reference, readme, policies, template, licences, sdk):
         module.write()
 
 

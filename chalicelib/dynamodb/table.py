@@ -10,15 +10,19 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
 from chalicelib.config import settings
 from chalicelib.deadline import seconds_left
 from chalicelib.problems import Conflict, NotFound, Unavailable, VersionMismatch
+
+if TYPE_CHECKING:
+    import boto3  # by this name, Chalice's analyzer finds the calls
+else:
+    from chalicelib import aws as boto3
 
 Item = dict[str, Any]
 
@@ -60,7 +64,7 @@ def get(key: Item) -> Item | None:
             TableName=settings.table_name, Key=_to_attributes(key), ConsistentRead=True, ReturnConsumedCapacity="TOTAL"
         )
         found = _require_member(response).get("Item")
-    return None if found is None else _to_item(found)
+        return None if found is None else _to_item(found)
 
 
 def require(key: Item) -> Item:
@@ -143,8 +147,7 @@ def update(key: Item, new: Item, unchanged: Item, versions: frozenset[int] | Non
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
             ReturnConsumedCapacity="TOTAL",
         )
-        updated = _require_member(response)["Attributes"]
-    return _to_item(updated)
+        return _to_item(_require_member(response)["Attributes"])
 
 
 def query(
@@ -166,7 +169,7 @@ def query(
             **options,
         )
         found, last = _require_member(response)["Items"], response.get("LastEvaluatedKey")
-    return [_to_item(item) for item in found], None if last is None else _to_item(last)
+        return [_to_item(item) for item in found], None if last is None else _to_item(last)
 
 
 def batch_get(keys: list[Item]) -> dict[tuple[str, str], Item]:
@@ -178,9 +181,9 @@ def batch_get(keys: list[Item]) -> dict[tuple[str, str], Item]:
         request: Any = {settings.table_name: {"Keys": waiting[:_BATCH_SIZE], "ConsistentRead": True}}
         with _translated_errors():
             response = _require_member(client.batch_get_item(RequestItems=request), "Responses")
-        for item in response["Responses"].get(settings.table_name, []):
-            found[item["PK"]["S"], item["SK"]["S"]] = _to_item(item)
-        unprocessed = response["UnprocessedKeys"].get(settings.table_name, {}).get("Keys", [])
+            for item in response["Responses"].get(settings.table_name, []):
+                found[item["PK"]["S"], item["SK"]["S"]] = _to_item(item)
+            unprocessed = response["UnprocessedKeys"].get(settings.table_name, {}).get("Keys", [])
         waiting = unprocessed + waiting[_BATCH_SIZE:]
         if unprocessed:  # throttled
             pause = next(pauses, None)
@@ -236,10 +239,17 @@ def _to_attributes(values: Item) -> dict[str, Any]:
 
 
 def _to_item(attributes: Mapping[str, Any]) -> Item:
+    """Return an item from the JSON of its attributes; raises Unavailable for what DynamoDB cannot have sent."""
     item: Item = {}
-    for name, typed in attributes.items():
-        ((kind, value),) = typed.items()
-        item[name] = int(value) if kind == "N" else None if kind == "NULL" else value
+    try:
+        for name, typed in attributes.items():
+            if "S" in typed:  # most are text
+                item[name] = typed["S"]
+            else:
+                ((kind, value),) = typed.items()
+                item[name] = int(value) if kind == "N" else None if kind == "NULL" else value
+    except (AttributeError, TypeError, ValueError) as error:
+        raise Unavailable from error
     return item
 
 

@@ -2,7 +2,6 @@
 
 from typing import Annotated, Literal
 
-import phonenumbers
 from msgspec import Meta, Struct
 
 from chalicelib.values import text
@@ -14,8 +13,7 @@ _GSM = frozenset(
 )
 _GSM_ESCAPED = frozenset("^{}\\[~]|€")
 
-_KIND = phonenumbers.PhoneNumberType
-_BARRED = {_KIND.PREMIUM_RATE, _KIND.SHARED_COST, _KIND.TOLL_FREE, _KIND.PAGER, _KIND.VOICEMAIL, _KIND.UAN}
+_BARRED = ("PREMIUM_RATE", "SHARED_COST", "TOLL_FREE", "PAGER", "VOICEMAIL", "UAN")
 
 Number = Annotated[
     str,
@@ -58,6 +56,8 @@ def country(number: str) -> str | None:
     None if no plan has such a number, or if it is not spelled as in E.164, such as +44 0 20 for +44 20: there are many such
     spellings, and each would have its own limits.
     """
+    import phonenumbers  # noqa: PLC0415 - takes 20 ms, which no other route needs
+
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
@@ -72,7 +72,10 @@ def country(number: str) -> str | None:
 
 def is_barred(number: str) -> bool:
     """Return whether a number, of a country, costs its callers more than a call, or receives no message."""
-    return phonenumbers.number_type(phonenumbers.parse(number)) in _BARRED
+    import phonenumbers  # noqa: PLC0415 - as above
+
+    barred = {getattr(phonenumbers.PhoneNumberType, kind) for kind in _BARRED}
+    return phonenumbers.number_type(phonenumbers.parse(number)) in barred
 
 
 def count_parts(message: str) -> int:

@@ -7,9 +7,9 @@ import hashlib
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import (
     ClientError,
@@ -29,11 +29,15 @@ from chalicelib.problems import Conflict, Internal, Problem, Unavailable, Valida
 from chalicelib.sms.model import Receipt, SmsMessage, count_parts, country, is_barred
 from chalicelib.values import IdempotencyKey
 
+if TYPE_CHECKING:
+    import boto3  # by this name, Chalice's analyzer finds the calls
+else:
+    from chalicelib import aws as boto3
+
 # One attempt: SNS does not recognise a message that it has received already, and a second attempt would send it again.
 CONFIG = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1})
-client = boto3.client("sns", region_name=settings.region, config=CONFIG)
 
-_PUBLISH_SECONDS = 4.0  # the time that `client` waits for SNS: so much must be left after a reservation
+_PUBLISH_SECONDS = 4.0  # the time that a client waits for SNS: so much must be left after a reservation
 _CLIENT_ERROR = 4  # the hundreds of the status
 _NOT_SENT = (EndpointConnectionError, ConnectTimeoutError, NoCredentialsError, CredentialRetrievalError)
 _UNKNOWN = Receipt(None, "unknown")
@@ -48,7 +52,12 @@ def _close_connection(request: Any, **_: object) -> None:
     request.headers["Connection"] = "close"
 
 
-client.meta.events.register("before-send.sns.Publish", _close_connection)
+@cache
+def client() -> Any:
+    """Return the client of SNS, made with the first message: most instances of the function send none."""
+    sns = boto3.client("sns", region_name=settings.region, config=CONFIG)
+    sns.meta.events.register("before-send.sns.Publish", _close_connection)
+    return sns
 
 
 def send(machine: Machine, key: IdempotencyKey, message: SmsMessage, ends_at: int) -> tuple[Receipt, bool]:
@@ -141,7 +150,7 @@ def _publish(message: SmsMessage) -> str | None:
     if settings.sms_sender_id:
         attributes["AWS.SNS.SMS.SenderID"] = {"DataType": "String", "StringValue": settings.sms_sender_id}
     try:
-        response = client.publish(PhoneNumber=message.to, Message=message.message, MessageAttributes=attributes)
+        response = client().publish(PhoneNumber=message.to, Message=message.message, MessageAttributes=attributes)
     except ParamValidationError as error:  # a fault of ours, found before anything was sent
         raise Internal from error
     except _NOT_SENT as error:

@@ -5,8 +5,9 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
+import boto3
 import phonenumbers
 import pytest
 from botocore.exceptions import (
@@ -21,7 +22,6 @@ from moto.sns.models import sns_backends
 from msgspec import structs
 
 from chalicelib.config import settings
-from chalicelib.dynamodb import table
 from chalicelib.sms import service as sms
 from chalicelib.sms.model import count_parts, country, is_barred
 from tests.conftest import TABLE
@@ -67,7 +67,7 @@ def new_message(to: str = "", message: str = "Hello") -> dict[str, str]:
 
 def counted() -> list[int]:
     """Return what all the counters of the limits have counted."""
-    items = cast("Any", table.client).scan(TableName=TABLE)["Items"]
+    items = boto3.client("dynamodb", region_name=settings.region).scan(TableName=TABLE)["Items"]
     return [int(item["count"]["N"]) for item in items if item["PK"]["S"].startswith("LIMIT#")]
 
 
@@ -105,9 +105,7 @@ class TestSending:
 
     def test_sender_kind_and_price_come_from_the_stage(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
         asked: list[Any] = []
-        cast("Any", sms.client).meta.events.register(
-            "provide-client-params.sns.Publish", lambda params, **_: asked.append(params)
-        )
+        sms.client().meta.events.register("provide-client-params.sns.Publish", lambda params, **_: asked.append(params))
         body = new_message()
         send(machine, body)
         assert {name: value["StringValue"] for name, value in asked[0]["MessageAttributes"].items()} == {
@@ -120,16 +118,14 @@ class TestSending:
 
     def test_a_message_is_sent_on_a_new_connection(self, machine: Person) -> None:
         asked: list[object] = []
-        with network(lambda request: asked.append(request.headers["Connection"]), client=sms.client):
+        with network(lambda request: asked.append(request.headers["Connection"]), client=sms.client()):
             send(machine, new_message())
         assert asked == ["close"]
 
     def test_an_empty_sender_is_not_sent(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[Any] = []
         monkeypatch.setattr("chalicelib.sms.service.settings", structs.replace(settings, sms_sender_id=""))
-        cast("Any", sms.client).meta.events.register(
-            "provide-client-params.sns.Publish", lambda params, **_: asked.append(params)
-        )
+        sms.client().meta.events.register("provide-client-params.sns.Publish", lambda params, **_: asked.append(params))
         send(machine, new_message())
         assert "AWS.SNS.SMS.SenderID" not in asked[0]["MessageAttributes"]
 
@@ -315,7 +311,7 @@ class TestSameKey:
         def dies(_request: object) -> None:
             raise SystemExit  # as a function does that is stopped
 
-        with network(dies, client=sms.client), pytest.raises(SystemExit):
+        with network(dies, client=sms.client()), pytest.raises(SystemExit):
             send(machine, body, "k")
         assert send(machine, body, "k").problem == (409, "conflict")
         monkeypatch.setattr(time, "time", lambda: NOON + 21)
@@ -361,7 +357,7 @@ class TestErrorsOfSns:
         self, machine: Person, outbox: list[tuple[str, str]], fault: Exception
     ) -> None:
         body = new_message()
-        with network(lost_after(error=fault), client=sms.client) as attempts:
+        with network(lost_after(error=fault), client=sms.client()) as attempts:
             response = send(machine, body, "k")
             again = send(machine, body, "k")
         assert attempts == ["Publish"]
@@ -373,7 +369,7 @@ class TestErrorsOfSns:
         self, machine: Person, outbox: list[tuple[str, str]], fault: Any
     ) -> None:
         body = new_message()
-        with network(fault, client=sms.client) as attempts:
+        with network(fault, client=sms.client()) as attempts:
             response = send(machine, body, "k")
             again = send(machine, body, "k")
         assert attempts == ["Publish"]
@@ -390,7 +386,7 @@ class TestErrorsOfSns:
     ) -> None:
         body = new_message()
         refusal = f"<ErrorResponse><Error><Code>{code}</Code><Message>{body['to']} is bad</Message></Error></ErrorResponse>"
-        with network(*[respond_with(status, refusal.encode())] * 6, client=sms.client) as attempts:
+        with network(*[respond_with(status, refusal.encode())] * 6, client=sms.client()) as attempts:
             for _ in range(6):  # one more than a client may send in a minute
                 response = send(machine, body, "k")
                 assert response.problem == problem
@@ -414,7 +410,7 @@ class TestErrorsOfSns:
         def unreachable(_request: object) -> None:
             raise error
 
-        with network(unreachable, client=sms.client) as attempts:
+        with network(unreachable, client=sms.client()) as attempts:
             assert send(machine, body, "k").problem == UNAVAILABLE
         assert attempts == ["Publish"]
         assert send(machine, body, "k").json["status"] == "sent"
@@ -426,7 +422,7 @@ class TestErrorsOfSns:
         def hangs_until_the_deadline(_request: object) -> None:
             signal.raise_signal(signal.SIGALRM)
 
-        with network(hangs_until_the_deadline, client=sms.client):
+        with network(hangs_until_the_deadline, client=sms.client()):
             response = send(machine, new_message(), "k")
         assert (response.status, response.json) == (202, UNKNOWN)
         assert outbox == []
@@ -435,7 +431,7 @@ class TestErrorsOfSns:
 class TestTheLog:
     def test_the_log_line_has_the_outcome_of_a_message(self, machine: Person, capsys: pytest.CaptureFixture[str]) -> None:
         send(machine, new_message())
-        with network(respond_with(500, b""), client=sms.client):
+        with network(respond_with(500, b""), client=sms.client()):
             send(machine, new_message())
         machine("GET", "/health")
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -486,7 +482,7 @@ class TestErrorsOfDynamoDb:
     def test_a_release_delivered_twice_is_applied_once(self, machine: Person) -> None:
         to = new_message()["to"]
         assert send(machine, new_message(to)).status == 202
-        with network(respond_with(400, REFUSAL), client=sms.client), network(lambda _: None, delivered_twice):
+        with network(respond_with(400, REFUSAL), client=sms.client()), network(lambda _: None, delivered_twice):
             assert send(machine, new_message(to), "k").problem == (422, "validation")
         assert counted() == [1, 1, 1]
 
@@ -532,7 +528,7 @@ class TestErrorsOfDynamoDb:
             assert send(machine, body, "k").body == first.body
 
     def test_key_and_limits_are_released_in_one_transaction(self, machine: Person, outbox: list[tuple[str, str]]) -> None:
-        with network(respond_with(400, REFUSAL), client=sms.client), network() as attempts:
+        with network(respond_with(400, REFUSAL), client=sms.client()), network() as attempts:
             assert send(machine, new_message(), "k").problem == (422, "validation")
         assert attempts == ["TransactWriteItems"] * 2
         assert outbox == []
@@ -540,7 +536,7 @@ class TestErrorsOfDynamoDb:
     def test_a_refusal_is_reported_even_if_it_cannot_be_released(
         self, machine: Person, outbox: list[tuple[str, str]]
     ) -> None:
-        with network(respond_with(400, REFUSAL), client=sms.client), network(lambda _: None, *[lost_before] * 3):
+        with network(respond_with(400, REFUSAL), client=sms.client()), network(lambda _: None, *[lost_before] * 3):
             assert send(machine, new_message(), "k").problem == (422, "validation")
         assert outbox == []
 
@@ -566,7 +562,7 @@ class TestErrorsOfDynamoDb:
 def test_neither_number_nor_message_is_stored(machine: Person) -> None:
     body = new_message(message="private words")
     send(machine, body)
-    kept = json.dumps(cast("Any", table.client).scan(TableName=TABLE)["Items"])
+    kept = json.dumps(boto3.client("dynamodb", region_name=settings.region).scan(TableName=TABLE)["Items"])
     assert body["to"] not in kept
     assert "private words" not in kept
 

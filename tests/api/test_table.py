@@ -113,6 +113,42 @@ def test_an_outage_is_unavailable_and_changes_nothing(alice: Person, operation: 
     assert rows_of(alice) == before
 
 
+GARBLED: list[Any] = [
+    "x",
+    5,
+    ["x"],
+    {"title": "x"},
+    {"title": "xS"},
+    {"title": {}},
+    {"title": ["S"]},
+    {"version": {"N": "x"}},
+]
+
+
+@pytest.mark.parametrize("item", GARBLED, ids=json.dumps)
+@pytest.mark.parametrize("operation", ["read", "list", "list by status", "change", "change nothing"])
+def test_an_item_that_is_not_dynamodbs_is_unavailable(alice: Person, operation: str, item: Any) -> None:
+    path = path_of(alice.creates())
+    body = {"ConsumedCapacity": {}, "Item": item, "Attributes": item, "Items": [item], "LastEvaluatedKey": item}
+    for garbled in (body, body | {"Items": item}):
+        with network(respond_with(200, json.dumps(garbled).encode())):
+            assert OPERATIONS[operation](alice, path).problem == UNAVAILABLE
+
+
+@pytest.mark.parametrize("item", GARBLED, ids=json.dumps)
+@pytest.mark.parametrize(("operation", "code"), [
+    ("change", "ConditionalCheckFailedException"), ("remove", "ConditionalCheckFailedException"),
+    ("create", "ConditionalCheckFailedException"), ("create once", "TransactionCanceledException"),
+])  # fmt: skip
+def test_the_item_of_a_failed_condition_that_is_not_dynamodbs_is_unavailable(
+    alice: Person, operation: str, code: str, item: Any
+) -> None:
+    path = path_of(alice.creates())
+    reasons = [{"Code": "ConditionalCheckFailed", "Item": item}, {"Code": "None"}]
+    with network(refused(code, Item=json.dumps(item), CancellationReasons=json.dumps(reasons))):
+        assert OPERATIONS[operation](alice, path).problem == UNAVAILABLE
+
+
 @pytest.mark.parametrize(("operation", "outage"), [
     *((operation, "requests lost") for operation in OPERATIONS),
     *(("change", outage) for outage in ("500", "503 that is a page", "throttled")),

@@ -78,7 +78,7 @@ def redirect_clients(url: str) -> None:
     def redirect(request: Any, **_: object) -> None:
         request.url = f"{url}/{request.url.split('/', 3)[3]}"
 
-    for client in (table.client, sms.client):
+    for client in (table.client, sms.client()):
         client.meta.events.register("before-send.*.*", redirect)
 
 

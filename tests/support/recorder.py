@@ -55,5 +55,5 @@ def _table(name: str) -> str:
     return f"arn:*:dynamodb:*:*:table/{name}"
 
 
-for client in (table.client, sms.client):
+for client in (table.client, sms.client()):
     client.meta.events.register("provide-client-params.*.*", record)

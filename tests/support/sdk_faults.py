@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
-import boto3
 import pytest
 from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError
 from moto.core.models import botocore_stubber
 
+from chalicelib import aws
 from chalicelib.config import settings
 from chalicelib.dynamodb import table
 from tests.support.faults import dynamodb_error
@@ -26,7 +26,7 @@ Fault = Callable[[AWSRequest], AWSResponse | None]
 
 def use_fresh_client(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give the app a new DynamoDB client, whose retry quota is full, for one test; return the client."""
-    client = boto3.client("dynamodb", region_name=settings.region, config=table.CONFIG)
+    client = aws.client("dynamodb", region_name=settings.region, config=table.CONFIG)
     monkeypatch.setattr(table, "client", client)
     return client
 

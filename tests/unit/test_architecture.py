@@ -12,22 +12,23 @@ import pytest
 from tests.conftest import ROOT
 from tests.support.people import Person, path_of
 
-LEAVES = {"config", "deadline", "principals", "problems", "values"}
+LEAVES = {"aws", "config", "deadline", "principals", "problems", "values"}
 """Modules that every other module may import, and that import no package."""
 IMPORTS = {
-    "app": {"about", "auth", "http", "sms", "tasks"},
+    "app": {"about", "auth", "http", "sms", "start", "tasks"},
     "about": set(),
     "auth": set(),
     "dynamodb": set(),
     "http": set(),
     "sms": {"dynamodb"},
+    "start": {"dynamodb"},
     "tasks": {"dynamodb"},
 }
 """The packages that a package may import beside the leaves."""
 
 SHIPPED = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
 SPEAKS_HTTP = {"app", "about", "auth", "http", "problems"}
-CALLS_AWS = {"dynamodb/table", "dynamodb/updates", "auth/tokens", "http/api", "sms/service"}
+CALLS_AWS = {"aws", "dynamodb/table", "dynamodb/updates", "auth/tokens", "http/api", "sms/service"}
 
 
 def name_of(path: Path) -> str:
@@ -85,7 +86,7 @@ def test_a_module_has_at_most_310_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 310
 
 
-NAMES = {str(path): name_of(path) for path in SHIPPED}
+NAMES = {str(path): name_of(path) for path in SHIPPED if path.name != "aws.py"}  # which botocore calls, and no request
 
 
 class Trace:

@@ -1,5 +1,6 @@
 """A stage that lacks a setting does not start."""
 
+import phonenumbers
 import pytest
 
 from chalicelib import config
@@ -31,6 +32,10 @@ def test_a_country_without_phone_numbers_is_an_invalid_setting(monkeypatch: pyte
     monkeypatch.setenv("SMS_COUNTRIES", countries)
     with pytest.raises(RuntimeError, match="SMS_COUNTRIES"):
         config.read()
+
+
+def test_the_countries_are_those_of_the_locked_phonenumbers() -> None:
+    assert set(config.COUNTRIES.split()) == phonenumbers.SUPPORTED_REGIONS
 
 
 @pytest.mark.parametrize("countries", ["", "GB", "US,GB,DE"])

@@ -93,7 +93,9 @@ class TestTheCheckout:
     def test_generated_files_are_marked(self) -> None:
         generated = {*map(str, policies.files()), str(template.MERGE_TEMPLATE), *map(str, LOCKS)}
         generated = {str(Path(name).relative_to(ROOT)) for name in generated}
-        generated |= {"chalicelib/static/openapi.json", "chalicelib/static/docs.html", "docs/licences.md"}
+        generated |= {f"chalicelib/static/{name}" for name in ("aws.json", "docs.html", "openapi.json")} | {
+            "docs/licences.md"
+        }
         marked = {name for name, value in attributes("linguist-generated", TRACKED).items() if value == "set"}
         assert marked == generated
 
