@@ -21,7 +21,6 @@ from tools.errors import CommandError
 
 _HERE = Path(__file__).parent
 _COUNTS = dict.fromkeys(requests.events(), 60) | {LIST: 20}
-_TIMEOUT = 600  # seconds, for one process
 
 
 class _Bench:
@@ -82,7 +81,6 @@ class _Bench:
         done = subprocess.run(  # noqa: S603 - no shell
             [sys.executable, "-I", "-S", "-B", str(_HERE / "process.py")],
             env=requests.environment(self._endpoint), input=json.dumps(plan), check=False, capture_output=True, text=True,
-            timeout=_TIMEOUT,
         )  # fmt: skip
         if done.returncode:
             message = f"{function.name} failed. Correct this, then run make bench again:\n{done.stderr}"
@@ -115,6 +113,9 @@ def main() -> int:
         except CommandError as error:
             print(error, file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print("Stopped. Nothing was written; to start again: make bench")
+            return 130
     report.write([bench.result for bench in benches], rounds)
     print("Wrote docs/performance.md and docs/performance.svg.")
     return 0
