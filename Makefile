@@ -6,9 +6,9 @@ export PORT AWS_PORT
 export REPEAT = $(strip make $(MAKECMDGOALS) $(MAKEOVERRIDES))
 unexport PYTHONSAFEPATH
 
-.PHONY: .venv .venv/lint .venv/bench run stop help test check fuzz history bugs load bench generate rename package package-terraform deploy destroy lock clean
+.PHONY: .venv .venv/lint .venv/bench .venv/browser run stop help test check browser fuzz history bugs load bench generate rename package package-terraform deploy destroy lock clean
 
-run: .venv  ## serve the API on this machine until Ctrl-C (PORT=8000 AWS_PORT=4566)
+run: .venv  ## serve the web app and the API on this machine until Ctrl-C (WEB_PORT=3000 PORT=8000 AWS_PORT=4566)
 	@.venv/bin/python -m tools run --end-with-parent
 
 stop: .venv  ## stop what `make run` or `chalice local` serves from this folder
@@ -27,8 +27,11 @@ else
 	@.venv/bin/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
 endif
 
-check: .venv .venv/lint  ## the slow tests: faults, servers, deployments
-	@.venv/bin/python -m pytest tests/faults tests/e2e --numprocesses 3 --dist loadfile -o faulthandler_timeout=600
+check: .venv .venv/lint .venv/browser  ## the slow tests: faults, servers, deployments, the web app
+	@.venv/bin/python -m pytest tests/faults tests/e2e tests/browser --numprocesses 3 --dist loadfile -o faulthandler_timeout=600
+
+browser: .venv .venv/browser  ## the tests of the web app in Chromium (SCREENSHOTS=docs writes its pictures)
+	@.venv/bin/python -m pytest tests/browser
 
 fuzz: .venv  ## send 10,000 random requests to a local server (SEED=1)
 	@.venv/bin/python -u -m tests.support.fuzzer $(SEED)
@@ -64,6 +67,9 @@ package package-terraform deploy destroy: .venv
 	@test "$(STAGE)" || { echo "STAGE is missing. Run: make $@ STAGE=dev" >&2; exit 1; }
 	@.venv/bin/python -m tools $@ $(STAGE)
 
+.venv/browser: .venv
+	@.venv/bin/python tools/install.py .venv/browser tools/requirements-browser.txt "$$REPEAT"
+
 .venv/lint: .venv
 	@.venv/bin/python tools/install.py .venv/lint tools/requirements-lint.txt "$$REPEAT"
 
@@ -71,11 +77,13 @@ package package-terraform deploy destroy: .venv
 	@.venv/bin/python tools/install.py .venv/bench tools/bench/requirements.txt "$$REPEAT"
 
 LOCK = .venv/lint/bin/python -m uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
-lock: .venv/lint  ## write the lock files from pyproject.toml
+lock: .venv/lint  ## write the lock files from pyproject.toml, and that of npm
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 	$(LOCK) --group pyproject.toml:lint -o tools/requirements-lint.txt
 	$(LOCK) --group pyproject.toml:bench -c requirements.txt -o tools/bench/requirements.txt
+	$(LOCK) --group pyproject.toml:browser -c requirements-dev.txt -o tools/requirements-browser.txt
+	cd tests/browser && npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 
 clean:  ## delete .venv, caches, dist, and the local users and tasks
 	rm -rf .venv .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -1,4 +1,4 @@
-"""The API as a table of contents: who may call it (authorizers of a Cognito user pool), then every route."""
+"""All routes of the API, and their authorizers."""
 
 import gc
 import os
@@ -71,7 +71,7 @@ def delete_task(request: Request, task_id: str) -> Response:
 
 @app.route("/admin/tasks", methods=["GET"], authorizer=admins, query=AllTasksQuery, returns=AllTasksPage)
 def list_all_tasks(request: Request) -> AllTasksPage:
-    """List the tasks of all users that have a status, oldest first."""
+    """List the tasks of all users with a given status, oldest first."""
     return tasks.list_all_tasks(request.user, request.query)
 
 
@@ -91,7 +91,7 @@ def hello(request: Request) -> Greeting:
 
 @app.route("/", methods=["GET"], returns=Links)
 def links(request: Request) -> Links:
-    """Name the documentation of the API and its health check."""
+    """Return links to the documentation and the health check."""
     return about.links(request.api_url)
 
 
@@ -103,13 +103,13 @@ def health() -> Health:
 
 @app.route("/openapi.json", methods=["GET"])
 def openapi(request: Request) -> Response:
-    """Return this description of the API, in OpenAPI 3.1."""
+    """Return the OpenAPI 3.1 document of the API."""
     return about.openapi(request.api_url)
 
 
 @app.route("/docs", methods=["GET"])
 def docs() -> Response:
-    """Show that description to people."""
+    """Show the OpenAPI document as a page."""
     return about.docs()
 
 

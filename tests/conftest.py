@@ -102,6 +102,7 @@ def table_properties() -> dict[str, Any]:
         "PointInTimeRecoverySpecification",
         "TimeToLiveSpecification",
         "SSESpecification",
+        "StreamSpecification",
     }
     return {name: value for name, value in properties.items() if name not in later}
 
@@ -165,6 +166,7 @@ def _empty_table() -> None:
 def _long_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give a request and the key server a minute, so that no test fails on a busy machine."""
     monkeypatch.setattr("chalicelib.deadline.REQUEST_TIMEOUT", 60.0)
+    monkeypatch.setattr("chalice.local.LambdaContext.get_remaining_time_in_millis", lambda _: 60_500)
     timeout = property(lambda _: 60, lambda *_: None)
     monkeypatch.setattr(tokens.JwksClient, "timeout", timeout, raising=False)
 

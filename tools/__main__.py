@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from tools import stages
-from tools.errors import CommandError, missing_package
+from tools.errors import CommandError, explain, missing_package
 
 
 class _Command(NamedTuple):
@@ -51,14 +51,12 @@ def _use_local_aws(arguments: argparse.Namespace) -> None:
 def _generate(_: argparse.Namespace) -> None:
     stages.ignore_aws_account()
     stages.apply_placeholder_settings(stages.LOCAL)  # the app reads its settings when it is imported
-    from tools import generate
+    with explain():
+        from tools.deploy import template
+        from tools.generate import licences, openapi, policies, readme, reference, sdk
 
-    generate.import_sources()
-    from tools.deploy import template
-    from tools.generate import licences, openapi, policies, readme, reference, sdk
-
-    for module in (openapi, reference, readme, policies, template, licences, sdk):
-        module.write()
+        for module in (openapi, reference, readme, policies, template, licences, sdk):
+            module.write()
 
 
 def _rename(arguments: argparse.Namespace) -> None:
@@ -72,7 +70,8 @@ def _package(arguments: argparse.Namespace) -> None:
     stages.require_stage(stage)
     stages.ignore_aws_account()
     stages.apply_placeholder_settings(stage)
-    from tools.deploy import packaging, terraform
+    with explain():
+        from tools.deploy import packaging, terraform
 
     if arguments.command == "package":
         packaging.package(stage, stages.ROOT / "dist" / stage)
@@ -86,7 +85,8 @@ def _deploy(arguments: argparse.Namespace) -> None:
     stages.require_stage(arguments.stage)
     stages.require_region()
     stages.apply_placeholder_settings(arguments.stage)
-    from tools.deploy import deploy
+    with explain():
+        from tools.deploy import deploy
 
     if arguments.command == "deploy":
         deploy.deploy(arguments.stage)

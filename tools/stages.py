@@ -36,6 +36,11 @@ def environment_variables(stage: str) -> dict[str, str]:
     return variables
 
 
+def functions() -> list[str]:
+    """Return the functions beside the API, for which `make generate` has written the policies."""
+    return sorted({name for stage in aws_stages() for name in stage_config(stage).get("lambda_functions", {})})
+
+
 def app_name() -> str:
     """Return the name of the app, with which the names of its AWS resources start."""
     return str(read_config()["app_name"])

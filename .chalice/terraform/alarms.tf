@@ -52,11 +52,21 @@ locals {
       description = "GSI1 throttles writes, and so the table does: one status gets too many. Raise STATUS_INDEX_SHARDS."
     }
   }
+
+  function_alarms = {
+    for function in local.functions : "${function}-errors" => {
+      namespace   = "AWS/Lambda"
+      metric      = "Errors"
+      threshold   = 1
+      dimensions  = { FunctionName = "${local.name}-${function}" }
+      description = "The function ${function} failed or timed out. Its log says where."
+    }
+  }
 }
 
 resource "aws_cloudwatch_metric_alarm" "all" {
   # An alarm without a topic costs money and notifies nobody.
-  for_each = { for name, alarm in local.alarms : name => alarm if var.alarm_topic_arn != "" }
+  for_each = { for name, alarm in merge(local.alarms, local.function_alarms) : name => alarm if var.alarm_topic_arn != "" }
 
   alarm_name          = "${local.name}-${each.key}"
   alarm_description   = each.value.description

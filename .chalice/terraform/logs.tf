@@ -10,6 +10,14 @@ resource "aws_cloudwatch_log_group" "authorizer" {
   kms_key_id        = local.kms_key_arn
 }
 
+resource "aws_cloudwatch_log_group" "functions" {
+  for_each = toset(local.functions) # background functions, listed in chalice.tf.json
+
+  name              = "/aws/lambda/${local.name}-${each.key}"
+  retention_in_days = var.log_retention_in_days
+  kms_key_id        = local.kms_key_arn
+}
+
 resource "aws_cloudwatch_log_group" "access" {
   name              = "/aws/apigateway/${local.name}"
   retention_in_days = var.log_retention_in_days

@@ -17,7 +17,8 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  name = "task-api-${local.stage}"
+  name        = "task-api-${local.stage}"
+  has_web_app = var.web_app_api != ""
 
   kms_key_arn              = var.kms_key_arn == "" ? null : var.kms_key_arn
   permissions_boundary_arn = var.permissions_boundary_arn == "" ? null : var.permissions_boundary_arn

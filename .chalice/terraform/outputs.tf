@@ -38,3 +38,13 @@ output "token_url" {
   description = "Where a machine gets its token."
   value       = "https://${aws_cognito_user_pool_domain.users.domain}.auth.${data.aws_region.current.id}.amazoncognito.com/oauth2/token"
 }
+
+output "web_app_url" {
+  description = "Where the web app is, once its files are in the bucket."
+  value       = one([for distribution in aws_cloudfront_distribution.web : "https://${distribution.domain_name}"])
+}
+
+output "web_app_bucket" {
+  description = "The bucket for the files of the web app."
+  value       = one(aws_s3_bucket.web[*].id)
+}

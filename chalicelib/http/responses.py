@@ -64,6 +64,8 @@ def encode(returned: Any, declared: type | None) -> Response:
 def _to_json(value: object) -> object:
     if isinstance(value, Mapping):  # such as Chalice's MultiDict
         return dict(value)
+    if isinstance(value, str):  # a class of text, such as Instant
+        return str(value)
     message = f"{type(value).__qualname__} does not become JSON"
     raise TypeError(message)
 

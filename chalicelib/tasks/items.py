@@ -21,6 +21,7 @@ from chalicelib.tasks.model import NewTask, OwnedTask, Task, TaskChanges
 from chalicelib.values import is_id
 
 _UNDATED = "~"  # no due date: sorts behind all dates
+_ADDED: Item = {}  # the members that were added later, with their defaults for tasks that were stored without them
 
 
 def key(user: User, task_id: str) -> Item:
@@ -65,9 +66,9 @@ def to_owned_task(item: Item) -> OwnedTask:
 
 def to_changes(changes: TaskChanges) -> Item:
     """Return the attributes that a patch sets."""
-    cleared = {"due_at": _UNDATED, "description": ""}
+    cleared = {"due_at": _UNDATED, "description": ""}  # what null means for these; for others it is null
     members = structs.asdict(changes).items()
-    return {name: cleared[name] if value is None else value for name, value in members if value is not UNSET}
+    return {name: cleared.get(name) if value is None else value for name, value in members if value is not UNSET}
 
 
 def newest_first(user: User) -> KeyRange:
@@ -93,6 +94,6 @@ def _key(user: User, task_id: str) -> Item:
 
 def _members(item: Item) -> dict[str, Any]:
     task_id = item["SK"].removeprefix("TASK#")
-    members = {name: item[name] for name in ("title", "description", "status", "created_at", "updated_at", "version")}
+    members = {name: (_ADDED | item)[name] for name in Task.__struct_fields__ if name != "task_id"}
     due_at = None if item["due_at"] == _UNDATED else item["due_at"]
     return members | {"task_id": task_id, "due_at": due_at}

@@ -42,6 +42,7 @@ def target(person: Person, route: str) -> tuple[str, str]:
     if "{" in path:
         items, _, parameter = path.partition("/{")
         response = person("POST", items, example(f"POST {items}"))
+        assert response.status == 201, f"POST {items} with its example of EXAMPLES: {response.body!r}"
         path = f"{items}/{response.json[parameter.rstrip('}')]}"
     return method, path
 

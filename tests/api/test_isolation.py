@@ -61,7 +61,7 @@ def test_the_caller_is_checked_before_the_request(route: str) -> None:
 
 
 def test_every_route_is_listed() -> None:
-    assert {f"{method} {path}" for path, entries in app.routes.items() for method in entries} == OPENS.keys()
+    assert {f"{method} {path}" for path, entries in app.routes.items() for method in entries} == OPENS.keys(), "see OPENS"
 
 
 @pytest.mark.parametrize(("route", "caller"), [
@@ -72,7 +72,10 @@ def test_each_caller_gets_the_documented_status(alice: Person, route: str, calle
     method, path = route.split(" ")
     parameter = PARAMETER.search(path)
     items = PARAMETER.sub("", path) if parameter else "/tasks"
-    item: Any = alice("POST", items, BODIES[f"POST {items}"]).json
+    assert f"POST {items}" in BODIES, f"Add the body of POST {items} to BODIES."
+    created = alice("POST", items, BODIES[f"POST {items}"])
+    assert created.status == 201, f"POST {items} with its row of BODIES: {created.body!r}"
+    item: Any = created.json
     if parameter:
         path = f"{items}/{item[parameter[1]]}"
     key = {"Idempotency_Key": f"{route} {caller}".replace(" ", "-")} if route == "POST /sms" else {}

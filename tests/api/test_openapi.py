@@ -28,7 +28,7 @@ def test_the_document_is_up_to_date() -> None:
 
 
 def test_the_docs_page_contains_the_pinned_viewer() -> None:
-    assert reference.page() == reference.PAGE.read_text(), "run: make generate"
+    assert reference.render() == reference.PAGE.read_text(), "run: make generate"
 
 
 def test_the_document_is_valid() -> None:

@@ -27,8 +27,10 @@ from chalicelib.config import settings
 from chalicelib.http.api import Api
 from chalicelib.http.request import validate
 from chalicelib.problems import ValidationFailed
+from chalicelib.values import Instant
 from tests.support.events import Context, event
-from tools.generate import openapi
+from tools.errors import CommandError
+from tools.generate import openapi, operations
 
 COMMON = {"X-Request-Id", "X-Content-Type-Options", "Cache-Control", "Access-Control-Allow-Origin"}
 
@@ -100,25 +102,25 @@ def test_an_error_of_chalice_is_the_problem_of_its_status_without_its_text(error
     assert "secret" not in json.dumps(got)
 
 
-def undescribed() -> dict[str, str]:
+def plain() -> dict[str, str]:
     """Greet the world."""
     return {"hello": "world"}
 
 
-def test_an_undescribed_operation_is_in_the_document(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    entry = RouteEntry(undescribed, "undescribed", "/plain", "GET", content_types=["application/json"])
+def test_a_plain_view_is_in_the_document_once_it_is_described(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    entry = RouteEntry(plain, "plain", "/plain", "GET", content_types=["application/json"])
     monkeypatch.setitem(api.routes, "/plain", {"GET": entry})
     monkeypatch.setattr(openapi, "DOCUMENT", tmp_path / "openapi.json")
+    with pytest.raises(
+        CommandError, match="GET /plain is not described: add 'plain' to OPERATIONS in tools/generate/operat"
+    ):
+        openapi.write()
+    assert not openapi.DOCUMENT.exists()
+    monkeypatch.setitem(operations.OPERATIONS, "plain", operations.Operation(200, "A greeting.", tag="service"))
     openapi.write()
     written = json.loads(openapi.DOCUMENT.read_text())["paths"]["/plain"]["get"]
     assert written["summary"] == "Greet the world."
     assert written["responses"]["200"]["content"] == {"application/json": {"schema": {}}}
-    printed = capsys.readouterr().err
-    assert "GET /plain" in printed
-    assert "operations.py" in printed
-    assert printed.count("\n") == 1
 
 
 def test_an_authorizer_that_identifies_nobody_is_refused() -> None:
@@ -137,6 +139,10 @@ def test_another_body_than_the_declared_one_is_internal_and_not_sent() -> None:
     del view
     response = app(event("GET", "/plain"), Context())
     assert json.loads(response["body"])["type"] == "urn:problem:internal"
+
+
+def test_a_class_of_text_is_sent_as_text() -> None:
+    assert json.loads(respond({"at": Instant.parse("2030-01-01T00:00:00Z")})["body"]) == {"at": "2030-01-01T00:00:00Z"}
 
 
 class Flags(Struct, frozen=True):

@@ -314,7 +314,7 @@ class TestSameKey:
         with network(dies, client=sms.client()), pytest.raises(SystemExit):
             send(machine, body, "k")
         assert send(machine, body, "k").problem == (409, "conflict")
-        monkeypatch.setattr(time, "time", lambda: NOON + 21)
+        monkeypatch.setattr(time, "time", lambda: NOON + 80)
         response = send(machine, body, "k")
         assert (response.status, response.json, response.headers["Idempotency-Replayed"]) == (202, UNKNOWN, "true")
         assert outbox == []
@@ -463,7 +463,7 @@ class TestErrorsOfDynamoDb:
             response = send(machine, body, "k")
         assert attempts == ["TransactWriteItems"] * 4
         assert (response.status, response.json) == (202, UNKNOWN)
-        monkeypatch.setattr(time, "time", lambda: NOON + 21)
+        monkeypatch.setattr(time, "time", lambda: NOON + 80)
         assert send(machine, body, "k").json == UNKNOWN
         outbox.append((body["to"], body["message"]))
 

@@ -581,3 +581,12 @@ def test_a_new_item_never_takes_the_place_of_another_even_after_a_retry() -> Non
 def test_the_bounds_of_a_range_are_of_its_kind() -> None:
     with pytest.raises(ValueError, match="must start with NOTE#"):
         KeyRange("USER#1", "NOTE", "pending#", "pending#~", index="LSI1")
+
+
+def test_a_task_that_was_stored_without_a_member_has_its_default(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = alice.creates("T")
+    key = {"PK": {"S": f"USER#{alice.sub}"}, "SK": {"S": f"TASK#{task['task_id']}"}}
+    cast("Any", table.client).update_item(TableName=TABLE, Key=key, UpdateExpression="REMOVE description")
+    monkeypatch.setattr(items, "_ADDED", {"description": "added later"})
+    assert alice("GET", path_of(task)).json["description"] == "added later"
+    assert alice("PATCH", path_of(task), {"description": "now"}).json["description"] == "now"

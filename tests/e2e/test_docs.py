@@ -1,13 +1,13 @@
-"""Runs the commands and the Python client in README."""
+"""Runs the commands and the Python code in the documents."""
 
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
+from taskapi import TaskApi
 
 from tests.conftest import ROOT
 from tests.support.local_server import LocalServer, run_server
@@ -44,21 +44,41 @@ def test_the_commands_in_readme_print_the_output_in_readme(server: LocalServer) 
     assert normalize("\n".join(filter(None, done.stdout.splitlines()))) == normalize("\n".join(session))
 
 
-def test_the_client_in_readme_sends_sms_messages_with_one_token(
-    server: LocalServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102 - the code of README
+@pytest.fixture(scope="module")
+def names(server: LocalServer) -> dict[str, str]:
+    """Return the values that the examples in Python leave open."""
     settings = server.settings()
-    cognito = server.client("cognito-idp")
-    pool = settings["USER_POOL_ARN"].rpartition("/")[2]
-    client_id = settings["MACHINE_CLIENT_IDS"]
-    secret = cognito.describe_user_pool_client(UserPoolId=pool, ClientId=client_id)["UserPoolClient"]["ClientSecret"]
-    texts = names["SmsClient"](server.url, f"{settings['AWS_ENDPOINT_URL']}/oauth2/token", client_id, secret)
-    first = texts.send("+442079460000", "One", "one")
-    assert first["status"] == "sent"
-    monkeypatch.setattr(texts, "_token_url", "http://127.0.0.1:9")  # the token endpoint is not called again
-    assert texts.send("+442079460000", "One", "one") == first
-    assert texts.send("+442079460000", "Two", "two")["message_id"] != first["message_id"]
-    assert server.tools("inbox").stdout.splitlines().count("+442079460000  One") == 1
+    pool, client_id = settings["USER_POOL_ARN"].rpartition("/")[2], settings["MACHINE_CLIENT_IDS"]
+    described = server.client("cognito-idp").describe_user_pool_client(UserPoolId=pool, ClientId=client_id)
+    return {
+        "url": server.url,
+        "token_url": f"{settings['AWS_ENDPOINT_URL']}/oauth2/token",
+        "client_id": client_id,
+        "client_secret": described["UserPoolClient"]["ClientSecret"],
+        "id_token": server.token("bob"),
+    }
+
+
+def run_examples(text: str, names: dict[str, str]) -> None:
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(code, dict(names))  # noqa: S102 - ours
+
+
+def test_the_client_in_readme_sends_an_sms_message_once(
+    server: LocalServer, names: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_examples(README, names)
+    run_examples(README, names)
+    assert capsys.readouterr().out == "sent\nsent\n"
+    assert server.tools("inbox").stdout.splitlines().count("+12025550100  Your order is on its way") == 1
+
+
+def test_the_examples_of_the_python_client_work(
+    server: LocalServer, names: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with TaskApi(names["url"], token=names["id_token"]) as api:
+        api.tasks.create(title="Buy bread", status="in_progress")
+        run_examples((ROOT / "clients" / "python" / "README.md").read_text(), names)
+        assert [(task.title, task.status, task.version) for task in api.tasks.list()] == [("Buy bread", "done", 2)]
+    assert capsys.readouterr().out == ""
+    assert server.tools("inbox").stdout.splitlines().count("+12025550100  Your order is on its way") == 1

@@ -37,7 +37,7 @@ from tests.support.local_server import (
     run_server,
     wait_for,
 )
-from tools.local import gateway
+from tools.local import emulator, gateway
 
 
 @pytest.fixture(scope="module")
@@ -371,6 +371,44 @@ class TestStartAndStop:
         assert done.returncode == 1
         assert done.stderr == f"Port {taken} is in use. Choose another one: {advice.format(taken + 1)}\n"
         assert open_ports(server.port, server.aws_port) == []
+
+    def test_the_web_app_and_its_configuration_are_served_and_any_path_is_a_page(self, server: LocalServer) -> None:
+        settings = server.settings()
+        address = f"http://localhost:{server.web_port}"
+        assert f"\nThe web app is at {address}\n" in server.output.read_text().partition("The API is running")[0]
+        expected = {"api": server.url, "signIn": settings["AWS_ENDPOINT_URL"], "clientId": settings["WEB_CLIENT_ID"]}
+        assert json.loads(emulator.fetch(f"{address}/config.json")) == expected
+        assert emulator.fetch(f"{address}/callback?code=x") == (server.checkout / "web" / "index.html").read_bytes()
+        for path in ("/../pyproject.toml", "/vendor/preact.txt", "/%2e%2e/app.py"):
+            assert emulator.fetch(address + path) == (server.checkout / "web" / "index.html").read_bytes()
+        allowed = server("GET", "/health").headers["Access-Control-Allow-Origin"]
+        assert allowed == address
+
+    def test_a_port_in_use_does_not_stop_the_api_but_is_told(self, tmp_path: Path) -> None:
+        server = LocalServer(tmp_path / "home")
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", server.web_port))
+            other.listen()
+            try:
+                printed = server.start()
+                assert server("GET", "/health").status == 200
+            finally:
+                server.stop()
+        message = f"Port {server.web_port} is in use, so the web app is not served. Choose another one: make run WEB_PORT={server.web_port + 1}\n"
+        assert message in printed
+
+    @pytest.mark.parametrize(("name", "value", "message"), [
+        ("WEB_ORIGIN", "http://localhost:5173/", "is not an origin. Use scheme, host and port alone, such as http://localhost:5173"),
+        ("WEB_ORIGIN", "localhost:5173", "is not an origin. Use scheme, host and port alone, such as http://localhost:5173"),
+        ("WEB_PORT", "web", "is not a port. Use a number from 1 to 65535."), ("WEB_PORT", "65536", "is not a port. Use a number from 1 to 65535."),
+    ])  # fmt: skip
+    def test_a_value_that_is_no_origin_or_no_port_is_reported_in_one_line(
+        self, tmp_path: Path, name: str, value: str, message: str
+    ) -> None:
+        server = LocalServer(tmp_path / "home")
+        server.environment[name] = value
+        done = server.tools("run")
+        assert (done.returncode, done.stderr) == (1, f"{name}={value} {message}\n")
 
     def test_the_same_port_for_api_and_aws_is_reported_in_one_line(self, tmp_path: Path) -> None:
         server = LocalServer(tmp_path / "home")

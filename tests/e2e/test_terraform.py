@@ -15,6 +15,7 @@ from tests.support.local_server import clean_environment
 from tests.support.terraform import Module, plugin_folder
 from tools.deploy import gateway_responses, stack, template
 from tools.deploy.terraform import snake
+from tools.functions import declarations
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,10 @@ def test_invalid_variables_are_rejected_by_the_plan(module: Module) -> None:
 class TestTheApi:
     def test_the_functions_have_the_settings_of_the_template(self, resources: list[dict[str, Any]]) -> None:
         functions = of_type(resources, "aws_lambda_function")
-        assert {function["function_name"] for function in functions} == {"task-api-prod", "task-api-prod-user_authorizer"}
+        assert {function["function_name"] for function in functions} == {
+            "task-api-prod",
+            *(f"task-api-prod-{name}" for name in declarations()),
+        }
         for function in functions:
             assert function["kms_key_arn"] == PARAMETERS["KmsKeyArn"]
             assert function["reserved_concurrent_executions"] == int(PARAMETERS["ReservedConcurrency"])
@@ -171,9 +175,16 @@ class TestResources:
             assert len(of_type(resources, ours)) == len(wanted), kind
 
     def test_a_stage_without_options_has_no_resource_that_costs_money_at_rest(self, module: Module) -> None:
-        off = ("alarm_topic_arn=", "dashboard=false", "gateway_logs_role=false", "kms_key_arn=", "reserved_concurrency=")
+        off = (
+            "alarm_topic_arn=",
+            "dashboard=false",
+            "gateway_logs_role=false",
+            "kms_key_arn=",
+            "reserved_concurrency=",
+            "web_app_api=",
+        )
         plan = module("plan", "-input=false", "-refresh=false", "-out=plan", *(f"-var={choice}" for choice in off))
-        assert plan.count("will be destroyed") == 7 + 1 + 3  # alarms, dashboard, role
+        assert plan.count("will be destroyed") == 7 + 1 + 3 + 6  # alarms, dashboard, role, web app
         planned = json.loads(module("show", "-json", "plan"))["planned_values"]["root_module"]["resources"]
         assert {function["reserved_concurrent_executions"] for function in of_type(planned, "aws_lambda_function")} == {-1}
         (table,) = of_type(planned, "aws_dynamodb_table")

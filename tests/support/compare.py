@@ -13,6 +13,7 @@ PARAMETERS = {
     "KmsKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     "PermissionsBoundaryArn": "arn:aws:iam::000000000000:policy/boundary",
     "ReservedConcurrency": "10",
+    "WebAppApi": "https://api.example.com",
 }
 TYPES = {
     "AWS::DynamoDB::Table": "aws_dynamodb_table",
@@ -24,6 +25,11 @@ TYPES = {
     "AWS::Logs::LogGroup": "aws_cloudwatch_log_group",
     "AWS::CloudWatch::Alarm": "aws_cloudwatch_metric_alarm",
     "AWS::CloudWatch::Dashboard": "aws_cloudwatch_dashboard",
+    "AWS::S3::Bucket": "aws_s3_bucket",
+    "AWS::S3::BucketPolicy": "aws_s3_bucket_policy",
+    "AWS::CloudFront::OriginAccessControl": "aws_cloudfront_origin_access_control",
+    "AWS::CloudFront::ResponseHeadersPolicy": "aws_cloudfront_response_headers_policy",
+    "AWS::CloudFront::Distribution": "aws_cloudfront_distribution",
 }
 """The types in resources.json: CloudFormation to Terraform."""
 
@@ -42,7 +48,10 @@ def resolve(value: Any) -> Any:
         case {"Ref": name}:
             found = values.get(name)
         case {"Fn::Sub": text}:
-            found = re.sub(r"\$\{([\w:]+)\}", lambda found: values[found[1]], text)
+            known = all(name in values for name in re.findall(r"\$\{([\w:.]+)\}", text))
+            found = re.sub(r"\$\{([\w:]+)\}", lambda found: values[found[1]], text) if known else None
+        case {"Fn::GetAtt": _}:
+            found = None
         case {"Fn::If": [condition, yes, no]}:
             found = resolve(yes if conditions[condition] else no)
         case dict():
@@ -70,6 +79,8 @@ def to_terraform(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
             "global_secondary_index": [index(each) for each in found.pop("global_secondary_indexes")],
         }
         del found["local_secondary_index"][0]["hash_key"]  # that of the table
+        if "stream_specification" in found:
+            found["stream_view_type"] = found.pop("stream_specification")["StreamViewType"]
     if kind == "AWS::Cognito::UserPool":
         found["password_policy"] = found.pop("policies")["PasswordPolicy"]
         found["account_recovery_setting"] = {"RecoveryMechanism": found["account_recovery_setting"]["RecoveryMechanisms"]}
@@ -80,6 +91,30 @@ def to_terraform(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
     if kind == "AWS::CloudWatch::Alarm":
         found["ok_actions"] = found.pop("okactions")
         found["dimensions"] = {each["Name"]: each["Value"] for each in found["dimensions"]}
+    if kind.startswith(("AWS::CloudFront::", "AWS::S3::")):
+        found = to_web(kind, found)
+    return found
+
+
+def to_web(kind: str, found: dict[str, Any]) -> dict[str, Any]:
+    """Return the properties of a resource of the web app under Terraform's names."""
+    if kind.startswith("AWS::CloudFront::"):
+        (config,) = found.values()
+        found = {snake(name): value for name, value in config.items()}
+    if kind == "AWS::CloudFront::Distribution":
+        found["origin"] = found.pop("origins")
+        found["custom_error_response"] = found.pop("custom_error_responses")
+        for origin in found["origin"]:
+            origin |= {"origin_id": origin.pop("Id")}
+            del origin["S3OriginConfig"]  # empty: the access control is used instead
+        found["custom_error_response"][0] |= {
+            "error_caching_min_ttl": found["custom_error_response"][0].pop("ErrorCachingMinTTL")
+        }
+        found["viewer_certificate"] = {"cloudfront_default_certificate": True}
+    if kind == "AWS::S3::Bucket":
+        assert set(found.pop("public_access_block_configuration").values()) == {True}  # a resource of its own in Terraform
+    if kind == "AWS::S3::BucketPolicy":
+        found.pop("policy_document")  # with ARNs that only AWS knows
     return found
 
 

@@ -124,8 +124,9 @@ class LocalServer:
 
     def __init__(self, home: Path, checkout: Path = ROOT) -> None:
         self.home, self.checkout = home, checkout
-        self.port, self.aws_port = free_port(), free_port()
-        self.environment = clean_environment(PORT=str(self.port), AWS_PORT=str(self.aws_port), LOCAL_HOME=str(home))
+        self.port, self.aws_port, self.web_port = free_port(), free_port(), free_port()
+        ports = {"PORT": str(self.port), "AWS_PORT": str(self.aws_port), "WEB_PORT": str(self.web_port)}
+        self.environment = clean_environment(**ports, LOCAL_HOME=str(home))
         self.url = f"http://127.0.0.1:{self.port}"
         self.output = home.parent / "output.txt"
         self.process: subprocess.Popen[bytes] | None = None
@@ -156,7 +157,7 @@ class LocalServer:
 
     def wait_until_closed(self) -> None:
         """Wait until the ports of the API and the emulator are closed."""
-        wait_for(lambda: not open_ports(self.port, self.aws_port))
+        wait_for(lambda: not open_ports(self.port, self.aws_port, self.web_port))
 
     def stop(self, signal_number: int = signal.SIGINT) -> None:
         assert self.process
@@ -229,7 +230,7 @@ def run_server(home: Path, checkout: Path = ROOT) -> Iterator[LocalServer]:
         yield server
     finally:
         server.stop()
-    assert open_ports(server.port, server.aws_port) == []
+    assert open_ports(server.port, server.aws_port, server.web_port) == []
 
 
 def open_ports(*ports: int) -> list[int]:

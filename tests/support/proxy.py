@@ -1,4 +1,4 @@
-"""Fault-injecting TCP proxy between the app and an emulator of AWS.
+"""Fault-injecting TCP proxy between the app and an emulator of AWS, or between a client and the app.
 
 Each route through it has its own faults and counters, so that tests can run at the same time. The faults are in faults.py.
 """
@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
+_KEPT = ("content-type", "etag", "retry-after", "x-")
 _TIMEOUT = 300  # seconds; every client is expected to give up far earlier
 
 
@@ -25,7 +26,8 @@ class Exchange:
         self._handler, self._route, self._path = handler, route, path
         self.body = handler.rfile.read(int(handler.headers.get("Content-Length", "0")))
         target: str | None = handler.headers.get("X-Amz-Target")
-        form = parse_qs(self.body.decode()).get("Action", ["?"]) if self.body and not target else ["GET"]
+        method = handler.command  # names the operation where it is no call of AWS
+        form = parse_qs(self.body.decode()).get("Action", [method]) if self.body and not target else [method]
         self.operation: str = target.rpartition(".")[2] if target else form[0]
 
     def forward(self) -> bytes:
@@ -40,7 +42,7 @@ class Exchange:
         finally:
             upstream.close()
             self._route.slowest = max(self._route.slowest, time.monotonic() - began)
-        kept = [(name, value) for name, value in response.getheaders() if name.lower().startswith(("content-type", "x-"))]
+        kept = [(name, value) for name, value in response.getheaders() if name.lower().startswith(_KEPT)]
         return http_response(response.status, dict(kept), body)
 
     def send(self, response: bytes) -> None:
@@ -162,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.close_connection = True
 
-    do_GET = do_POST = _handle  # noqa: N815 - the names of http.server
+    do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815 - the names of http.server
 
     def log_message(self, *_: object) -> None:
         pass

@@ -90,7 +90,7 @@ def test_every_stage_has_every_setting() -> None:
 
 
 def test_the_merge_template_is_up_to_date() -> None:
-    assert merging.MERGE_TEMPLATE.read_text() == merging.text(), "`make generate` writes it anew"
+    assert merging.MERGE_TEMPLATE.read_text() == merging.render(), "`make generate` writes it anew"
 
 
 @pytest.mark.parametrize("stage", stages.aws_stages())

@@ -16,11 +16,11 @@ from chalice.utils import to_cfn_resource_name
 
 from chalicelib import __version__
 from tools import install
-from tools.deploy import shipping
+from tools.deploy import shipping, web
 from tools.deploy.template import MERGE_TEMPLATE
 from tools.errors import CommandError
-from tools.generate import policies
-from tools.stages import ROOT, app_name, read_config
+from tools.functions import declarations
+from tools.stages import ROOT, app_name, functions, read_config
 
 
 @contextmanager
@@ -29,6 +29,9 @@ def copy_shipped(stage: str, **changes: object) -> Iterator[Path]:
 
     Raises CommandError.
     """
+    if functions() != sorted(declarations()):
+        message = "The policies are not those of the functions in app.py. Run: make generate"
+        raise CommandError(message)
     paths, left_out = shipping.select_files(ROOT)
     shipping.report(left_out)
     shipping.require_imports(ROOT, left_out)
@@ -86,6 +89,7 @@ def package(stage: str, out: Path, **changes: object) -> None:
     complete = json.loads((out / "template.json").read_text())
     (out / "import.json").write_text(json.dumps(_import_template(complete), indent=1) + "\n")
     (out / "MANIFEST.md").write_text(_manifest(stage, out, complete))
+    web.write(out / "web")
 
 
 def _import_template(template: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +114,7 @@ def _manifest(stage: str, out: Path, template: dict[str, Any]) -> str:
     permissions = "".join(
         f"\n**{function}**\n\n" + "".join(f"- {_describe(statement)}\n" for statement in _statements(resources[role]))
         for function, role in [("The API", "ApiHandlerRole")]
-        + [(name, f"{to_cfn_resource_name(name)}Role") for name in policies.functions()]
+        + [(name, f"{to_cfn_resource_name(name)}Role") for name in declarations()]
     )
     variables = resources["APIHandler"]["Properties"]["Environment"]["Variables"]
     limits = "".join(f"| {name} | {value} |\n" for name, value in sorted(variables.items()) if name.startswith("SMS_"))

@@ -1,13 +1,15 @@
 """The CloudFormation stack of a stage: table, users, clients, logs and alarms, from .chalice/resources.json."""
 
+import copy
 import json
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+from chalice.utils import to_cfn_resource_name
 
 from tools.errors import CommandError
-from tools.stages import ROOT, resource_name, stage_config
+from tools.stages import ROOT, functions, resource_name, stage_config
 
 _TEMPLATE = ROOT / ".chalice" / "resources.json"
 _TIMEOUT = 1800  # seconds
@@ -21,8 +23,26 @@ _SETTINGS = {
 
 
 def read_template() -> dict[str, Any]:
-    """Return the template of the stack, .chalice/resources.json."""
+    """Return the template of the stack: .chalice/resources.json, and what follows from it and from the functions.
+
+    A function without a log group there gets one like that of the API, and an alarm for its errors. A stream of the table
+    becomes an output.
+    """
     template: dict[str, Any] = json.loads(_TEMPLATE.read_text())
+    resources = template["Resources"]
+    groups = [resource["Properties"].get("LogGroupName") for resource in resources.values()]
+    for function in functions():
+        group = {"Fn::Sub": f"/aws/lambda/{resource_name('${Stage}', function)}"}
+        if group not in groups:
+            log, alarm = copy.deepcopy((resources["ApiLog"], resources["FunctionErrorsAlarm"]))
+            log["Properties"]["LogGroupName"] = group
+            alarm["Properties"]["AlarmDescription"] = f"The function {function} failed or timed out. Its log says where."
+            alarm["Properties"]["Dimensions"][0]["Value"] = {"Fn::Sub": resource_name("${Stage}", function)}
+            name = to_cfn_resource_name(function)
+            resources |= {f"{name}Log": log, f"{name}ErrorsAlarm": alarm}
+    if "StreamSpecification" in resources["Table"]["Properties"]:
+        arn = {"Fn::GetAtt": ["Table", "StreamArn"]}
+        template["Outputs"]["TableStreamArn"] = {"Value": arn, "Description": "Value of the setting TABLE_STREAM_ARN."}
     return template
 
 
@@ -33,11 +53,13 @@ def deploy(stage: str, pause: int = 5) -> dict[str, str]:
     """
     cloudformation: Any = boto3.client("cloudformation")
     values = stage_config(stage)["parameters"] | {"Stage": stage}
-    declared = read_template()["Parameters"]
+    template = read_template()
     request: dict[str, Any] = {
         "StackName": resource_name(stage),
-        "TemplateBody": _TEMPLATE.read_text(),
-        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items() if key in declared],
+        "TemplateBody": json.dumps(template),
+        "Parameters": [
+            {"ParameterKey": key, "ParameterValue": value} for key, value in values.items() if key in template["Parameters"]
+        ],
     }
     try:
         if read_status(stage) == "ROLLBACK_COMPLETE":  # its creation failed: it is empty and cannot be updated
@@ -48,8 +70,7 @@ def deploy(stage: str, pause: int = 5) -> dict[str, str]:
     except (ClientError, WaiterError) as error:
         message = f"{_TEMPLATE.name} cannot be deployed: {error}{_list_failures(cloudformation, stage)}"
         raise CommandError(message) from error
-    outputs = _read_outputs(_describe(stage))
-    return {setting: outputs[output] for output, setting in _SETTINGS.items() if output in outputs}
+    return _to_settings(_read_outputs(_describe(stage)))
 
 
 def delete(stage: str, pause: int = 5) -> None:
@@ -85,7 +106,7 @@ def require_settings(stage: str) -> dict[str, str]:
     if not _SETTINGS.keys() <= outputs.keys():
         message = f"The stack {name} is {stack['StackStatus']} and lacks outputs. Update it with: make deploy STAGE={stage}"
         raise CommandError(message)
-    return {setting: outputs[output] for output, setting in _SETTINGS.items()}
+    return _to_settings(outputs)
 
 
 def _wait(cloudformation: Any, waiter: str, stage: str, pause: int) -> None:
@@ -95,6 +116,11 @@ def _wait(cloudformation: Any, waiter: str, stage: str, pause: int) -> None:
 
 def _read_outputs(stack: dict[str, Any]) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def _to_settings(outputs: dict[str, str]) -> dict[str, str]:
+    settings = _SETTINGS | {"TableStreamArn": "TABLE_STREAM_ARN"}  # which is not among the outputs of every stack
+    return {setting: outputs[output] for output, setting in settings.items() if output in outputs}
 
 
 def _describe(stage: str) -> dict[str, Any]:

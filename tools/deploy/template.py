@@ -10,7 +10,7 @@ from chalice.utils import to_cfn_resource_name
 
 import app
 from tools.deploy import gateway_responses, stack
-from tools.generate import policies
+from tools.functions import declarations, reads_table_stream
 from tools.stages import ROOT, resource_name, stage_config
 
 MERGE_TEMPLATE = ROOT / ".chalice" / "merge.json"
@@ -38,7 +38,7 @@ TLS = "SecurityPolicy_TLS13_1_2_2021_06"
 
 _SKIPS = {
     "CKV_AWS_115": "Reserved concurrency is taken from the account's other functions. Parameter ReservedConcurrency.",
-    "CKV_AWS_116": "Calls are synchronous: the caller gets the failure, and there is nothing to queue.",
+    "CKV_AWS_116": "Nothing is queued: a caller of the API gets the failure; that of a background function raises an alarm.",
     "CKV_AWS_117": "The functions use nothing in a VPC; one would add cost without protection.",
     "CKV_AWS_119": "A KMS key costs about 1 dollar a month and a fee per use. Parameter KmsKeyArn.",
     "CKV_AWS_120": "Responses differ by caller: a cache would leak them.",
@@ -75,14 +75,14 @@ def set_defaults(template: dict[str, Any], stage: str) -> dict[str, Any]:
     return template | {"Parameters": parameters} if parameters else template
 
 
-def text() -> str:
-    """Return the merge template as text."""
+def render() -> str:
+    """Return the content of the file."""
     return json.dumps(merge(), indent=2) + "\n"
 
 
 def write() -> None:
-    """Write the merge template."""
-    MERGE_TEMPLATE.write_text(text())
+    """Write the file."""
+    MERGE_TEMPLATE.write_text(render())
 
 
 def _functions() -> dict[str, Any]:
@@ -100,24 +100,25 @@ def _functions() -> dict[str, Any]:
     }
     boundary = {"PermissionsBoundary": {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundaryArn"}, _NO_VALUE]}}
     skips = _checkov_skips("CKV_AWS_115", "CKV_AWS_116", "CKV_AWS_117", "CKV_AWS_173")
+    names = {to_cfn_resource_name(name): name for name in declarations()}
     return {
         # The names that `chalice deploy` gives them: policies, log groups and alarms refer to these.
         "APIHandler": {"Properties": function | {"FunctionName": {"Fn::Sub": resource_name("${Stage}")}}, "Metadata": skips},
         **{
-            to_cfn_resource_name(name): {
+            resource: {
                 "Properties": function | {"FunctionName": {"Fn::Sub": resource_name("${Stage}", name)}} | _stream(name),
                 "Metadata": skips,
             }
-            for name in policies.functions()
+            for resource, name in names.items()
         },
         "ApiHandlerRole": {"Properties": boundary},
-        **{f"{to_cfn_resource_name(name)}Role": {"Properties": boundary} for name in policies.functions()},
+        **{f"{resource}Role": {"Properties": boundary} for resource in names},
     }
 
 
 def _stream(function: str) -> dict[str, Any]:
     """Return the stream of the table, for a function that reads it: its ARN is unknown before the table exists."""
-    if not policies.reads_stream(function):
+    if not reads_table_stream(function):
         return {}
     stream = {"Properties": {"Stream": {"Fn::GetAtt": ["Table", "StreamArn"]}}}
     return {"Events": {f"{to_cfn_resource_name(function)}DynamodbEventSource": stream}}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.deploy import packaging, template
+from tools.functions import declarations, reads_table_stream
 from tools.stages import ROOT
 
 _MODULE = ROOT / ".chalice" / "terraform"
@@ -25,7 +26,7 @@ _REFERENCES = {
 """The Terraform expression for each reference in the CloudFormation template."""
 
 _LOG_GROUPS = {"api_handler": "api", "user_authorizer": "authorizer"}
-"""The log groups in logs.tf that do not have the name of their function."""
+"""The log groups in logs.tf of a single function; those of all others are `functions`."""
 
 
 def package(stage: str, out: Path, **changes: object) -> None:
@@ -55,10 +56,11 @@ def _complete(generated: dict[str, Any], stage: str, merge: dict[str, Any]) -> d
         function["reserved_concurrent_executions"] = "${local.reserved_concurrency}"
         # The role may not create log groups: log lines are lost until the log group exists.
         function["depends_on"] = [
-            f"aws_cloudwatch_log_group.{_LOG_GROUPS.get(name, name)}",
+            f"aws_cloudwatch_log_group.{_LOG_GROUPS.get(name, 'functions')}",
             f"aws_iam_role_policy.{name}_role",
         ]
-    for mapping in resources.get("aws_lambda_event_source_mapping", {}).values():
+    for name in filter(reads_table_stream, declarations()):
+        mapping = resources["aws_lambda_event_source_mapping"][f"{name}-dynamodb-event-source"]
         mapping["event_source_arn"] = "${aws_dynamodb_table.tasks.stream_arn}"
     for role in resources["aws_iam_role"].values():
         role["permissions_boundary"] = "${local.permissions_boundary_arn}"
@@ -68,14 +70,18 @@ def _complete(generated: dict[str, Any], stage: str, merge: dict[str, Any]) -> d
         "triggers": {"definition": "${sha256(local.chalice_api_swagger)}"},
         "lifecycle": {"create_before_destroy": True},
     }
+    used = json.dumps(resources)
+    data = {kind: named for kind, named in generated["data"].items() if f"data.{kind}.chalice." in used}
     return {
         "locals": {
             "stage": stage,
+            "functions": [name for name in declarations() if name not in _LOG_GROUPS],
             "access_log_format": template.ACCESS_LOG,
             "dashboard_body": _to_terraform(merge["Resources"]["DashboardOfAll"]["Properties"]["DashboardBody"]),
             "chalice_api_swagger": json.dumps(_merge(definition, _definition(merge))),
         },
         "resource": resources,
+        **({"data": data} if data else {}),
     }  # without Chalice's outdated provider versions, its unused data and its outputs
 
 

@@ -34,7 +34,7 @@ def list_packages() -> dict[str, tuple[str, str]]:
     return {name: (metadata.version(name), _licence(name)) for name in sorted([*pinned, *_EMBEDDED])}
 
 
-def page() -> str:
+def render() -> str:
     """Return the text of the page."""
     rows = "".join(f"| {name} | {version} | {licence} |\n" for name, (version, licence) in list_packages().items())
     return f"{_START}{rows}{_END}"
@@ -42,7 +42,7 @@ def page() -> str:
 
 def write() -> None:
     """Write the page."""
-    PAGE.write_text(page())
+    PAGE.write_text(render())
 
 
 def _licence(name: str) -> str:

@@ -4,7 +4,6 @@ import inspect
 import itertools
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -33,7 +32,7 @@ from tools.stages import ROOT
 
 DOCUMENT = ROOT / "chalicelib" / "static" / "openapi.json"
 
-_UNKNOWN = Operation(200, "Not described.")
+_TABLES = "tools/generate/operations.py"
 _PROBLEMS_OF_ANY_ROUTE = {problems.Internal, problems.TooManyRequests, problems.Unavailable, problems.ValidationFailed}
 _PROBLEMS_OF_HEADERS: dict[str, set[type[Problem]]] = {
     "Idempotency-Key": {problems.MalformedRequest, problems.IdempotencyKeyReused, problems.Conflict},
@@ -73,31 +72,61 @@ def document() -> dict[str, Any]:
                 for name, (description, schema) in HEADERS.items()
             },
             "securitySchemes": {
-                name: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": description}
-                for name, description in SECURITY.items()
+                name: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": f"Takes {token}."}
+                for name, (_, token) in SECURITY.items()
             },
         },
     }
 
 
 def write() -> None:
-    """Write the document, and print to stderr what it lacks; raises CommandError for a type without a schema."""
-    if lines := undescribable():
+    """Write the document; raises CommandError with a sentence for each thing that it lacks."""
+    if lines := list_mistakes():
         raise CommandError("\n".join(lines))
     DOCUMENT.write_text(json.dumps(document(), indent=1) + "\n")
-    for line in missing():
-        print(line, file=sys.stderr)
 
 
-def undescribable() -> list[str]:
-    """Return a sentence for each type that a route declares and that has no JSON schema."""
-    declared_types = [(f"{entry.method} {path}", declared(entry)) for path, entry in _routes()]
-    return [
-        f"{route} cannot be described: {error}. Correct the type in the route or in its module."
-        for route, types in declared_types
-        for kind in (types.body, types.query, types.returns)
-        if kind and (error := _schema_error(kind))
+def list_mistakes() -> list[str]:
+    """Return a sentence for each thing that the document needs and that is missing, wrong or not used."""
+    routes = list(_routes())
+    views = {entry.view_function.__name__ for _, entry in routes}
+    tags = {_tag(path, entry) for path, entry in routes}
+    gone = OPERATIONS.keys() - views
+    lines = [f"No route has the view {name}: remove {name!r} from OPERATIONS in {_TABLES}." for name in gone]
+    lines += [f"No operation has the tag {tag}: remove {tag!r} from TAGS in {_TABLES}." for tag in TAGS.keys() - tags]
+    lines += [
+        f"The tag {tag} has no description: add {tag!r} to TAGS in {_TABLES}, or give its operations another `tag` there."
+        for tag in tags - TAGS.keys()
     ]
+    lines += [
+        f"The type {kind.__name__} has no example: add it to EXAMPLES in {_TABLES}."
+        for kind in {kind for _, entry in routes for kind in (declared(entry).body, declared(entry).returns)}
+        if kind and not _schema_error(kind) and kind not in EXAMPLES
+    ]
+    for path, entry in routes:
+        lines += [f"{entry.method} {path} {mistake}" for mistake in _mistakes(entry)]
+    return sorted(lines)
+
+
+def _mistakes(entry: RouteEntry) -> Iterator[str]:
+    view, types = entry.view_function, declared(entry)
+    name = view.__name__
+    if not inspect.getdoc(view):
+        yield f"has no summary: give its view {name} a docstring of one sentence."
+    taken, given = inspect.signature(view).parameters.keys() - {"request"}, set(entry.view_args)
+    if taken != given:
+        yield (
+            f"gives its view {name} the parameters {', '.join(sorted(given)) or 'none'}, but it takes "
+            f"{', '.join(sorted(taken)) or 'none'}: name them alike in the path and in the view."
+        )
+    if name not in OPERATIONS:
+        yield f"is not described: add {name!r} to OPERATIONS in {_TABLES}."
+    if entry.authorizer and entry.authorizer.name not in SECURITY:
+        where = f"add {entry.authorizer.name!r} to SECURITY in tools/generate/openapi_text.py."
+        yield f"does not say which token it takes: {where}"
+    for kind in filter(None, (types.body, types.query, types.returns)):
+        if error := _schema_error(kind):
+            yield f"cannot be described: {error}. Correct the type in the route or in its module."
 
 
 def _schema_error(kind: Any) -> str:
@@ -109,36 +138,6 @@ def _schema_error(kind: Any) -> str:
         except (TypeError, ValueError) as error:
             return f"the type of {kind.__name__}.{field.name} has no JSON schema ({str(error).splitlines()[0]})"
     return ""
-
-
-def missing() -> list[str]:
-    """Return a sentence for each thing that the document needs and that is not there."""
-    views = {entry.view_function.__name__ for _, entry in _routes()}
-    lines = [
-        f"No route has the view {name}: remove {name!r} from OPERATIONS in tools/generate/operations.py."
-        for name in OPERATIONS
-        if name not in views
-    ]
-    for path, entry in _routes():
-        name, types = entry.view_function.__name__, declared(entry)
-        if not inspect.getdoc(entry.view_function):
-            lines.append(f"{entry.method} {path} has no summary: give its view {name} a docstring of one sentence.")
-        taken = inspect.signature(entry.view_function).parameters.keys() - {"request"}
-        if taken != set(entry.view_args):
-            lines.append(f"{entry.method} {path} and the parameters of its view {name} do not match: name them alike.")
-        if name not in OPERATIONS:
-            lines.append(
-                f"{entry.method} {path} is not described: add {name!r} to OPERATIONS in tools/generate/operations.py."
-            )
-        lines += [
-            f"{entry.method} {path} has no example: add {kind.__name__} to EXAMPLES in tools/generate/operations.py."
-            for kind in (types.body, types.returns)
-            if kind and kind not in EXAMPLES
-        ]
-        if entry.authorizer and entry.authorizer.name not in SECURITY:
-            where = f"add {entry.authorizer.name!r} to SECURITY in tools/generate/openapi_text.py."
-            lines.append(f"{entry.method} {path} does not say which token it takes: {where}")
-    return lines
 
 
 def declared(entry: RouteEntry) -> Declared:
@@ -156,11 +155,11 @@ def _routes() -> Iterator[tuple[str, RouteEntry]]:
 
 def _operation(method: str, path: str, entry: RouteEntry) -> dict[str, Any]:
     name = entry.view_function.__name__
-    described, types, tag = OPERATIONS.get(name, _UNKNOWN), declared(entry), path.split("/")[1]
+    described, types = OPERATIONS[name], declared(entry)
     operation: dict[str, Any] = {
         "operationId": name,
         "summary": inspect.getdoc(entry.view_function),
-        "tags": [tag if tag in TAGS else "service"],
+        "tags": [_tag(path, entry)],
         "parameters": _parameters(path, types, described),
         "responses": _responses(path, entry, types, described),
     }
@@ -171,6 +170,11 @@ def _operation(method: str, path: str, entry: RouteEntry) -> dict[str, Any]:
     if entry.authorizer:
         operation["security"] = [{entry.authorizer.name: getattr(entry.authorizer, "scopes", [])}]
     return {name: value for name, value in operation.items() if value}
+
+
+def _tag(path: str, entry: RouteEntry) -> str:
+    described = OPERATIONS.get(entry.view_function.__name__)
+    return (described.tag if described else "") or path.split("/")[1]
 
 
 def _parameters(path: str, types: Declared, described: Operation) -> list[Schema]:

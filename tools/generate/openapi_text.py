@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import app
 from chalicelib import problems
 from chalicelib.auth import authorizers
 from chalicelib.problems import Problem
@@ -18,10 +19,11 @@ A path that is not listed here is 404 `not-found`, and so is a method; without a
 `method-not-allowed`.
 """
 SECURITY = {
-    "users": f"Takes {authorizers.USERS}.",
-    "machines": f"Takes {authorizers.machine_token('task-api/sms')}.",
-    "user_authorizer": f"Takes {authorizers.ANY_USER}.",
+    "users": ("user", authorizers.USERS),
+    "machines": ("machine", authorizers.machine_token(*app.machines.scopes)),
+    "user_authorizer": ("any user", authorizers.ANY_USER),
 }
+"""Whom each authorizer admits, for README, and the token that it takes."""
 _TAGS = r'(W/)?"[!#-~]*"'
 _TAG_LIST = {"pattern": rf"^(\*|{_TAGS}([ \t]*,[ \t]*{_TAGS})*)$"}
 REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {

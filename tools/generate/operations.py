@@ -1,7 +1,7 @@
 """What the OpenAPI document says of each operation that its route does not declare, and an example of each type.
 
-A route declares body, query and returned type (chalicelib/http/api.py); its docstring is the summary. Here stand the
-status, the headers and the problems that are the operation's own. The tests compare every response with the document.
+A route declares body, query and returned type (chalicelib/http/api.py); its docstring is the summary. This file
+has the status, the headers and the problems of each operation. The tests compare every response with the document.
 """
 
 from typing import Any
@@ -25,6 +25,8 @@ class Operation(Struct, frozen=True):
     problems: tuple[type[Problem], ...] = ()
     """Problems beside those that follow from the route and the headers."""
     requires_key: bool = False
+    tag: str = ""
+    """By default the first part of the path."""
     media_type: str = "application/json"
 
 
@@ -58,11 +60,11 @@ OPERATIONS = {
     "send_sms": Operation(
         202, "The outcome; accepted is not delivered.", ("Idempotency-Replayed",), ("Idempotency-Key",), requires_key=True
     ),
-    "hello": Operation(200, "A greeting."),
-    "links": Operation(200, "The addresses."),
-    "health": Operation(200, "The API is up."),
-    "openapi": Operation(200, "This document."),
-    "docs": Operation(200, "A page.", ("Content-Security-Policy",), media_type="text/html"),
+    "hello": Operation(200, "A greeting.", tag="service"),
+    "links": Operation(200, "The addresses.", tag="service"),
+    "health": Operation(200, "The API is up.", tag="service"),
+    "openapi": Operation(200, "This document.", tag="service"),
+    "docs": Operation(200, "A page.", ("Content-Security-Policy",), media_type="text/html", tag="service"),
 }
 TAGS = {
     "tasks": "The tasks of a user.",

@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from chalice.analyzer import APICallCollector, AppViewTypeInfer, parse_code
-from chalice.app import DynamoDBEventConfig
+from chalice.app import DynamoDBEventConfig, KinesisEventConfig, SQSEventConfig
 from chalice.policy import PolicyBuilder
 
-import app
 from tools.deploy import stack
 from tools.errors import CommandError
-from tools.stages import ROOT, aws_stages, resource_name, stage_config
+from tools.functions import declarations, find_modules
+from tools.stages import ROOT, aws_stages, read_config, resource_name
 
-FUNCTIONS: dict[str, tuple[str, ...]] = {"": (".",), "user_authorizer": ()}
-"""The folders of chalicelib whose calls of AWS each function may make, by its name; the API itself has no name.
+_FOLDER = ROOT / ".chalice"
 
-The authorizer calls nothing: the keys of the pool are public.
-"""
-
-_STREAM = ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
-"""What Lambda calls to read the stream of a table (AWS Lambda Developer Guide, "Using AWS Lambda with Amazon DynamoDB")."""
+_EVENT_SOURCES: dict[type, tuple[str, ...]] = {
+    DynamoDBEventConfig: ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"),
+    KinesisEventConfig: ("DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards"),
+    SQSEventConfig: ("DeleteMessage", "GetQueueAttributes", "ReceiveMessage"),
+}
+"""What Lambda calls with the role of a function to read its events (AWS Lambda Developer Guide, event source mappings)."""
 
 _IN_A_TRANSACTION = {
     "Put": "PutItem",
@@ -44,45 +44,6 @@ class _EveryFunction(AppViewTypeInfer):
         """Leave methods alone: the analyzer cannot enter them."""
 
 
-def functions() -> list[str]:
-    """Return the names of the app's functions beside the API: authorizers, schedules, event sources and others."""
-    kinds = (app.app.builtin_auth_handlers, app.app.event_sources, app.app.pure_lambda_functions)
-    return [function.name for kind in kinds for function in kind]
-
-
-def reads_stream(function: str) -> bool:
-    """Return whether `@app.on_dynamodb_record` declares the function."""
-    return any(isinstance(source, DynamoDBEventConfig) and source.name == function for source in app.app.event_sources)
-
-
-def missing() -> list[str]:
-    """Return a sentence for each thing that a function of the app needs and that is not there."""
-    lines = [
-        f"The function {name} has no policy: add it to FUNCTIONS in tools/generate/policies.py."
-        for name in functions()
-        if name not in FUNCTIONS
-    ]
-    lines += [
-        f"No function is named {name}: remove it from FUNCTIONS in tools/generate/policies.py."
-        for name in FUNCTIONS
-        if name and name not in functions()
-    ]
-    lines += [
-        f"Stage {stage} does not name the policy of {name}: add "
-        f'"{name}": {{"iam_policy_file": "policy-{stage}-{name}.json"}} to its lambda_functions in .chalice/config.json.'
-        for stage in aws_stages()
-        for name in functions()
-        if name not in stage_config(stage).get("lambda_functions", {})
-    ]
-    groups = {json.dumps(resource.get("Properties", {}).get("LogGroupName")) for resource in _resources().values()}
-    lines += [
-        f"The function {name} has no log group: add {group} to .chalice/resources.json and .chalice/terraform/logs.tf."
-        for name in functions()
-        if json.dumps({"Fn::Sub": (group := f"/aws/lambda/{resource_name('${Stage}', name)}")}) not in groups
-    ]
-    return lines
-
-
 def calls(source: str) -> dict[str, set[str]]:
     """Return the calls of AWS in a source, by service: {"dynamodb": {"put_item"}}."""
     parsed = parse_code(source)
@@ -93,16 +54,16 @@ def calls(source: str) -> dict[str, set[str]]:
 def _calls_of(path: Path, source: str) -> dict[str, set[str]]:
     try:
         return calls(source)
-    except KeyError as error:  # the analyzer does not know some forms of comprehensions
+    except Exception as error:  # the analyzer fails in several ways, such as on some comprehensions
         name = path.relative_to(ROOT)
         message = f"Chalice's analyzer fails on {name} ({error!r}). Move its calls of AWS to a module of their own."
         raise CommandError(message) from error
 
 
 def policy(stage: str, function: str) -> dict[str, Any]:
-    """Return what a function of a stage may do: no action and no resource more than it uses."""
-    folders = [ROOT / "chalicelib" / name for name in FUNCTIONS[function]]
-    sources = {path: path.read_text() for folder in folders for path in sorted(folder.rglob("*.py"))}
+    """Return what a function of a stage may do; one that is not the API, what the modules that it uses call."""
+    paths = find_modules(function) if function else sorted((ROOT / "chalicelib").rglob("*.py"))
+    sources = {path: path.read_text() for path in paths}
     found: dict[str, set[str]] = {}
     for path, source in sources.items():  # one by one, so that functions of two modules may have the same name
         if "boto3.client(" in source:
@@ -117,7 +78,7 @@ def policy(stage: str, function: str) -> dict[str, Any]:
         for source in sources.values()
         if f'"{name}": ' in source
     }
-    properties = _resources()["Table"]["Properties"]
+    properties = _read_table()
     indexes = [
         index["IndexName"] for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes") for index in properties[kind]
     ]
@@ -128,7 +89,7 @@ def policy(stage: str, function: str) -> dict[str, Any]:
         _allow(
             "Indexes", ["dynamodb:Query"] * ("dynamodb:Query" in actions), [f"{table}/index/{index}" for index in indexes]
         ),
-        _allow("Stream", [f"dynamodb:{name}" for name in _STREAM] * reads_stream(function), f"{table}/stream/*"),
+        _allow_events(function, table),
         # A phone number is no resource that a policy could name: everything but topics is what is left.
         _allow("Sms", sorted(action for action in actions if action.startswith("sns:")), "arn:*:sns:*:*:*", "NotResource"),
         _allow("Log", ["logs:CreateLogStream", "logs:PutLogEvents"], f"arn:*:logs:*:*:log-group:/aws/lambda/{name}:*"),
@@ -138,28 +99,65 @@ def policy(stage: str, function: str) -> dict[str, Any]:
 
 
 def files() -> dict[Path, str]:
-    """Return the text of every policy file."""
+    """Return the content of every policy file."""
     return {
-        ROOT / ".chalice" / ("-".join(filter(None, ("policy", stage, function))) + ".json"): json.dumps(
-            policy(stage, function), indent=2
-        )
-        + "\n"
+        _path(stage, function): json.dumps(policy(stage, function), indent=2) + "\n"
         for stage in aws_stages()
-        for function in FUNCTIONS
+        for function in ("", *declarations())
     }
 
 
+def configure() -> dict[str, Any]:
+    """Return .chalice/config.json with the policy of each function that app.py declares, and of no other."""
+    config = read_config()
+    for stage in aws_stages():
+        known = config["stages"][stage].get("lambda_functions", {})
+        config["stages"][stage]["lambda_functions"] = {
+            function: known.get(function, {}) | {"iam_policy_file": _path(stage, function).name}
+            for function in declarations()
+        }
+    return config
+
+
 def write() -> None:
-    """Write them all; raises CommandError with a sentence for each thing that a function lacks."""
-    if lines := missing():
-        raise CommandError("\n".join(lines))
-    for path, text in files().items():
-        path.write_text(text)
+    """Write the policies, name them in .chalice/config.json, and delete those of former functions; raises CommandError."""
+    written = files()
+    for path in {*_FOLDER.glob("policy-*.json")} - written.keys():
+        path.unlink()
+    for path, content in written.items():
+        path.write_text(content)
+    config = configure()
+    if config != read_config():
+        (_FOLDER / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
-def _resources() -> dict[str, Any]:
-    resources: dict[str, Any] = stack.read_template()["Resources"]
-    return resources
+def _path(stage: str, function: str) -> Path:
+    return _FOLDER / ("-".join(filter(None, ("policy", stage, function))) + ".json")
+
+
+def _allow_events(function: str, table: str) -> dict[str, Any]:
+    """Return the statement that lets Lambda read the events of a function; without actions where it needs none."""
+    source = declarations().get(function)
+    service, resource = "dynamodb", f"{table}/stream/*"
+    match source:
+        case DynamoDBEventConfig() if "StreamSpecification" not in _read_table():
+            message = (
+                f"{function} reads the stream of the table, which has none. Add "
+                '"StreamSpecification": {"StreamViewType": "NEW_AND_OLD_IMAGES"} to the properties of Table in '
+                '.chalice/resources.json, and stream_enabled = true and stream_view_type = "NEW_AND_OLD_IMAGES" to '
+                ".chalice/terraform/table.tf."
+            )
+            raise CommandError(message)
+        case KinesisEventConfig():
+            service, resource = "kinesis", f"arn:*:kinesis:*:*:stream/{source.stream}"
+        case SQSEventConfig():
+            service, resource = "sqs", source.queue_arn or f"arn:*:sqs:*:*:{source.queue}"
+    return _allow("Events", [f"{service}:{action}" for action in _EVENT_SOURCES.get(type(source), ())], resource)
+
+
+def _read_table() -> dict[str, Any]:
+    properties: dict[str, Any] = stack.read_template()["Resources"]["Table"]["Properties"]
+    return properties
 
 
 def _allow(sid: str, actions: list[str], resource: str | list[str], element: str = "Resource") -> dict[str, Any]:

@@ -6,21 +6,27 @@ import re
 from chalice.app import RouteEntry
 
 import app
-from chalicelib.auth.authorizers import MachineAuthorizer, UserAuthorizer
+from tools.errors import CommandError
+from tools.generate.openapi_text import SECURITY
 from tools.stages import ROOT
 
 README = ROOT / "README.md"
-_HEAD = "| Route | Who | What |\n| --- | --- | --- |\n"
+_START, _END = "<!-- routes, written by make generate -->\n", "<!-- end of routes -->\n"
 
 
 def render() -> str:
-    """Return README.md with the routes that the app has."""
+    """Return README.md with the routes that the app has; raises CommandError without the place for them."""
     rows = [
         f"| `{method} {path}` | {_callers(entry)} | {inspect.getdoc(entry.view_function)} |\n"
         for path, entries in app.app.routes.items()
         for method, entry in entries.items()
     ]
-    return re.sub(rf"{re.escape(_HEAD)}(\|.*\n)*", lambda _: _HEAD + "".join(rows), README.read_text(), count=1)
+    table = "".join([_START, "| Route | Who | What |\n| --- | --- | --- |\n", *rows, _END])
+    page, found = re.subn(f"{_START}.*?{_END}", lambda _: table, README.read_text(), flags=re.DOTALL)
+    if found != 1:
+        message = f"README.md has no place for the table of routes. Add these two lines:\n{_START}{_END}"
+        raise CommandError(message)
+    return page
 
 
 def write() -> None:
@@ -29,13 +35,8 @@ def write() -> None:
 
 
 def _callers(entry: RouteEntry) -> str:
-    match entry.authorizer:
-        case None:
-            return "anyone"
-        case UserAuthorizer(group=None):
-            return "user"
-        case UserAuthorizer(group=group):
-            return f"user in group `{group}`"
-        case MachineAuthorizer(scopes=scopes):
-            return f"machine with scope `{' '.join(scopes)}`"
-    return "any user"
+    if not entry.authorizer:
+        return "anyone"
+    callers, _ = SECURITY[entry.authorizer.name]
+    group, scopes = getattr(entry.authorizer, "group", ""), getattr(entry.authorizer, "scopes", [])
+    return callers + (f" in group `{group}`" if group else "") + (f" with scope `{' '.join(scopes)}`" if scopes else "")

@@ -13,7 +13,7 @@ SwaggerUIBundle({url: "openapi.json", dom_id: "#reference", deepLinking: true, v
 """
 
 
-def page() -> str:
+def render() -> str:
     """Return the page, with a content security policy that allows only its own scripts and styles; raises ValueError."""
     viewer = resources.files("flask_swagger_ui") / "dist"
     style = (viewer / "swagger-ui.css").read_text().rpartition("/*#")[0]
@@ -41,7 +41,7 @@ def page() -> str:
 
 def write() -> None:
     """Write the page."""
-    PAGE.write_text(page())
+    PAGE.write_text(render())
 
 
 def _hash(source: str) -> str:

@@ -202,6 +202,9 @@ def main(port: str) -> None:
             "S3_DATA_DIR": str(HOME / "s3"),
             "LOG_LEVEL": "WARNING",
         }
+        from tools.local import sign_in_session  # noqa: PLC0415 - it imports ministack, which reads these variables
+
+        sign_in_session.apply()
         del sys.argv[1:]
         runpy.run_module("ministack", run_name="__main__", alter_sys=True)
 

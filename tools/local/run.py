@@ -4,6 +4,7 @@ import fcntl
 import math
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,7 @@ from contextlib import contextmanager, suppress
 from tools import stages
 from tools.deploy import stack
 from tools.errors import CommandError
-from tools.local import child_process, emulator, users
+from tools.local import child_process, emulator, users, web
 from tools.local.settings import HOME, HOST, python_command
 
 _JSON = '-H "Content-Type: application/json"'
@@ -79,11 +80,13 @@ def _register() -> Iterator[None]:
 
 @contextmanager
 def _use_local_aws(port: int) -> Iterator[None]:
+    origin = web.read_origin()
     aws_port = _parse_port("AWS_PORT", os.environ.get("AWS_PORT") or "4566")
     if port == aws_port:
         message = f"PORT and AWS_PORT are both {port}. Choose another one: make run AWS_PORT={port + 1}"
         raise CommandError(message)
     with emulator.start_or_join(aws_port, _prepare):
+        users.allow_sign_in_from(origin)
         try:
             yield
         except KeyboardInterrupt:
@@ -120,16 +123,13 @@ def _serve(host: str, port: int, stage: str, *, reload: bool, parent: int) -> No
         failure = "The API did not start; the lines above say why. Fix it, then start again."
         # With reload there is no time limit: a failed start is repeated when a file changes.
         emulator.await_response(server, f"{url}/health", failure, math.inf if reload else emulator.TIMEOUT)
-        running = f"The API of stage {stage} is running at {url}. Ctrl-C stops it."
-        _print(_welcome(url, reload=reload) if stage == stages.LOCAL else running)
-        while server.poll() is None and parent in {0, os.getppid()}:
-            if stage == stages.LOCAL and not emulator.is_alive():
-                message = (
-                    f"The local AWS stopped unexpectedly; {emulator.LOG} may say why. It saves its data when it is stopped, "
-                    "so changes since its start are lost. Start again."
-                )
-                raise CommandError(message)
-            time.sleep(0.5)
+        if stage == stages.LOCAL:
+            with web.serve(url) as web_app:
+                _print(_welcome(web_app, url, reload=reload))
+                _watch(server, stage, parent)
+        else:
+            _print(f"The API of stage {stage} is running at {url}. Ctrl-C stops it.")
+            _watch(server, stage, parent)
     finally:
         child_process.stop(server)
     if parent in {0, os.getppid()}:
@@ -137,15 +137,28 @@ def _serve(host: str, port: int, stage: str, *, reload: bool, parent: int) -> No
         raise CommandError(message)
 
 
+def _watch(server: "subprocess.Popen[bytes]", stage: str, parent: int) -> None:
+    """Return when the server or the parent ends; raises CommandError if the local AWS does."""
+    while server.poll() is None and parent in {0, os.getppid()}:
+        if stage == stages.LOCAL and not emulator.is_alive():
+            message = (
+                f"The local AWS stopped unexpectedly; {emulator.LOG} may say why. It saves its data when it is stopped, "
+                "so changes since its start are lost. Start again."
+            )
+            raise CommandError(message)
+        time.sleep(0.5)
+
+
 def _print(text: str) -> None:
     print(text, flush=True)
 
 
-def _welcome(url: str, *, reload: bool) -> str:
+def _welcome(web_app: str, url: str, *, reload: bool) -> str:
     python, passwords = python_command(), users.read_passwords()
     width = max(map(len, passwords))
     lines = "\n".join(f"  {email:{width}}  {password}" for email, password in passwords.items())
     return f"""
+{web_app}
 The API is running at {url}{" and reloads when a file changes" if reload else ""}. Ctrl-C stops it and keeps all data.
 
 Users and their passwords:

@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Iterable
 from multiprocessing import get_context
 from multiprocessing.context import SpawnProcess
@@ -13,7 +12,9 @@ from chalice.cli.factory import CLIFactory
 from chalice.deploy.validate import validate_routes
 from watchfiles import Change, DefaultFilter, watch
 
-from tools.stages import ROOT, environment_variables
+from tools.errors import describe
+from tools.local import web
+from tools.stages import LOCAL, ROOT, environment_variables
 
 _SHIPPED = ROOT / "chalicelib"
 _FILES = {ROOT / name for name in ("app.py", ".chalice/config.json", "tools/local/gateway.py")}
@@ -77,7 +78,7 @@ def _stop(process: SpawnProcess) -> None:
 
 def serve(host: str, port: str, stage: str, next_step: str = "") -> None:
     """Serve the app until a signal; if it cannot be imported, print the cause and the next step."""
-    os.environ.update(environment_variables(stage))
+    os.environ.update(environment_variables(stage) | ({"WEB_ORIGIN": web.read_origin()} if stage == LOCAL else {}))
     # Bytecode counts as current while the size and the second of its file stay, and a file may be saved twice in a second.
     sys.dont_write_bytecode = True
     try:
@@ -92,13 +93,9 @@ def serve(host: str, port: str, stage: str, next_step: str = "") -> None:
     except KeyboardInterrupt:
         pass
     except Exception as error:  # noqa: BLE001 - any error of the app's modules
-        cause: BaseException = error
-        while cause.__cause__ or cause.__context__:
-            cause = cause.__cause__ or cause.__context__ or cause
-        frames = traceback.extract_tb(cause.__traceback__)
-        where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-        reason = "".join(traceback.format_exception_only(cause)).strip()
-        print(f"The app did not start: {reason}{where}\n{next_step}".strip(), flush=True)
+        # Chalice makes a RuntimeError of a SyntaxError, without the file's name in a form that an editor opens.
+        cause = error.__context__ if isinstance(error.__context__, SyntaxError) else error
+        print(f"The app did not start: {describe(cause)}\n{next_step}".strip(), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+from typing import Any
 
 import boto3
 from pycognito.aws_srp import AWSSRP
@@ -26,6 +27,19 @@ def ensure_demo_users() -> None:
             if password is None:
                 _reset_password(email)
     boto3.client("cognito-idp").admin_add_user_to_group(UserPoolId=pool_id(), Username=_DEMO[-1], GroupName="admin")
+
+
+def allow_sign_in_from(origin: str) -> None:
+    """Let the sign-in pages redirect to this origin: after a sign-in and after a sign-out to its /callback."""
+    cognito = boto3.client("cognito-idp")
+    names: Any = {"UserPoolId": pool_id(), "ClientId": os.environ["WEB_CLIENT_ID"]}
+    client: Any = cognito.describe_user_pool_client(**names)["UserPoolClient"]
+    urls = client["CallbackURLs"]
+    if f"{origin}/callback" not in urls:
+        # An update resets what it does not name; the dates are not settings, and an empty value is not accepted.
+        kept = {name: value for name, value in client.items() if value and not name.endswith("Date")}
+        urls = [*urls, f"{origin}/callback"]
+        cognito.update_user_pool_client(**kept | {"CallbackURLs": urls, "LogoutURLs": urls})
 
 
 def sign_up(email: str, password: str | None = None) -> str:

@@ -1,0 +1,2 @@
+// The types of preact.js are those of the packages that it is made of.
+export * from "htm/preact/standalone";
