@@ -5,6 +5,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -125,6 +126,13 @@ def test_a_request_for_no_data_calls_no_dynamodb(alice: Person, name: str) -> No
 def test_every_route_is_above() -> None:
     routes = {f"{method} {path}" for path, methods in app.routes.items() for method in methods}
     assert {name for name in COSTS if name in routes} | {*FREE} == routes
+
+
+def test_the_page_on_performance_states_these_units() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text()
+    stated = re.findall(r"^\| `(.+?)`(.*?) \| ([0-9.]+) ([RW]) \| ", page, re.MULTILINE)
+    costs = {name: (cost.writes, "W") if cost.writes else (cost.reads, "R") for name, (_, cost) in COSTS.items()}
+    assert {route + rest: (float(units), kind) for route, rest, units, kind in stated} == costs
 
 
 def test_a_task_takes_few_bytes(alice: Person) -> None:

@@ -37,8 +37,8 @@ class _Bench:
 
     def trace(self) -> None:
         """Send each request once, and store the calls that it makes; the first one gives DynamoDB its responses."""
-        traced = self._run(COMPILED, CREATE, dict.fromkeys(_COUNTS, 0))
-        self.result.logged = traced["logged"]
+        traced = self._run(COMPILED, CREATE, dict.fromkeys(_COUNTS, 0), profile=True)
+        self.result.logged, self.result.profile = traced["logged"], traced["profile"]
         responses = {name: json.loads(body) for name, body in traced["bodies"].items()}
         tasks = [task for body in responses.values() for task in body.get("tasks", [body])]
         if len(tasks) != len(responses) - 1 + PAGE or any(task.keys() != MEMBERS for task in tasks):
@@ -71,11 +71,11 @@ class _Bench:
         for name, seconds in measured["warm"].items():
             self.result.warm.setdefault(name, []).append(seconds)
 
-    def _run(self, sdk: str, first: str, counts: dict[str, int]) -> Any:
+    def _run(self, sdk: str, first: str, counts: dict[str, int], *, profile: bool = False) -> Any:
         function = self.result.function
         plan = {
             "path": function.paths[sdk], "module": function.module, "handler": function.handler, "log": str(self.log),
-            "events": requests.events(), "first": first, "counts": counts, "endpoint": self._endpoint,
+            "events": requests.events(), "first": first, "counts": counts, "endpoint": self._endpoint, "profile": profile,
         }  # fmt: skip
         # Without site-packages of this environment, and without writing bytecode: Lambda's file system is read-only.
         done = subprocess.run(  # noqa: S603 - no shell

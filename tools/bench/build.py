@@ -21,6 +21,7 @@ _HERE = Path(__file__).parent
 _LIBRARIES = ROOT / ".venv" / "bench" / "lib" / "python{}.{}".format(*sys.version_info) / "site-packages"
 APP, BARE, FLOOR = "this app", "bare handlers, boto3's resource", "the floor: bare handlers, no SDK"
 SAME_CLIENT = "bare handlers, this app's client"
+FASTAPI = "FastAPI and Mangum"
 COMPILED, NOT_COMPILED = "compiled", "not compiled"
 
 
@@ -49,9 +50,7 @@ _PEERS = {
     "Powertools, pydantic, logger, idempotency": _Peer(
         ["resolver_pydantic.py", "models.py", *_BARE[1:], "table_boto3.py"], ["aws-lambda-powertools", "pydantic"]
     ),
-    "FastAPI and Mangum": _Peer(
-        ["fastapi_mangum.py", "models.py", *_BARE[1:], "table_boto3.py"], ["fastapi", "mangum", "pydantic"]
-    ),
+    FASTAPI: _Peer(["fastapi_mangum.py", "models.py", *_BARE[1:], "table_boto3.py"], ["fastapi", "mangum", "pydantic"]),
     SAME_CLIENT: _Peer([*_BARE, "typed.py", "table_client.py"], []),
     FLOOR: _Peer([*_BARE, "typed.py", "table_http.py"], []),
 }

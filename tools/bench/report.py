@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import mean, median, quantiles
 
 from tools.bench import plot
-from tools.bench.build import APP, BARE, COMPILED, NOT_COMPILED, Function
+from tools.bench.build import APP, BARE, COMPILED, FASTAPI, FLOOR, NOT_COMPILED, SAME_CLIENT, Function
 from tools.bench.requests import CREATE, CREATE_ONCE, GET, LIST, UPDATE
 from tools.stages import ROOT
 
@@ -34,6 +34,8 @@ class Result:
     """By the kind of SDK."""
     peak: list[int] = field(default_factory=list)
     warm: dict[str, list[float]] = field(default_factory=dict)
+    profile: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By request, the share of each place in the time."""
     logged: dict[str, int] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
     sent: dict[str, int] = field(default_factory=dict)
@@ -69,6 +71,10 @@ def write(results: list[Result], rounds: int) -> None:
             units=_units(results),
             dollars=_dollars(results),
             ratios=_ratios(results),
+            goals=_goals(ordered),
+            profile=_profile(ordered[APP]),
+            floor_dollars=f"{ordered[FLOOR].total(256) / bare.total(256):.2f}",
+            row=ordered[APP].row_bytes,
             example=_example(bare),
             wait=_WAIT,
             api=f"{_API:.2f}",
@@ -173,6 +179,36 @@ def _ratios(results: list[Result]) -> str:
         cells += [other.total(memory) / app.total(memory) for memory in (256, 512)]
         rows.append(_row(other.function.name, *(f"{cell:.2f}" for cell in cells)))
     return "\n".join(rows)
+
+
+def _goals(ordered: dict[str, Result]) -> str:
+    """Return a row for each goal: what the other needs, divided by what this app needs, and the least that was wanted."""
+    app, bare, fastapi, client = (ordered[name] for name in (APP, BARE, FASTAPI, SAME_CLIENT))
+
+    def cold(other: Result) -> float:
+        return median(other.cold[NOT_COMPILED]) / median(app.cold[COMPILED])
+
+    def warm(other: Result, name: str) -> float:
+        return median(other.warm[name]) / median(app.warm[name])
+
+    goals: list[tuple[str, float, float]] = [("list of 100, bare handlers", 3, warm(bare, LIST))]
+    goals += [(f"{name}, bare handlers", 1.2, warm(bare, name)) for name in (CREATE, GET, UPDATE)]
+    goals += [
+        ("cold start, bare handlers", 3, cold(bare)),
+        ("peak memory, bare handlers", 1 / 0.85, median(bare.peak) / median(app.peak)),
+        ("dollars with 256 MB, bare handlers", 1 / 0.95, bare.total(256) / app.total(256)),
+        ("cold start, FastAPI and Mangum", 6, cold(fastapi)),
+        ("list of 100, FastAPI and Mangum", 4, warm(fastapi, LIST)),
+    ]
+    goals += [(f"{name}, bare handlers on this app's client", 1 / 1.15, warm(client, name)) for name in _PRICED]
+    return "\n".join(
+        _row(name, f"{wanted:.2f}", f"{is_:.2f}", "met" if is_ >= wanted else "**missed**") for name, wanted, is_ in goals
+    )
+
+
+def _profile(app: Result) -> str:
+    shares = [app.profile[name] for name in (GET, CREATE, UPDATE)]
+    return "\n".join(f"  {_row(place, *(f'{share[place]:.0%}' for share in shares))}" for place in shares[0])
 
 
 def _example(one: Result) -> str:
