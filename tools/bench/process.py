@@ -13,8 +13,8 @@ from typing import Any
 WARM_UP = 5
 PROFILED = 300
 PLACES = {
-    "this app": ("/chalicelib/", "/app.py"),
     "Chalice": ("/chalice/",),
+    "this app": ("/chalicelib/", "/task/app.py"),
     "botocore": ("/botocore/",),
     "urllib3, http.client and email": ("/urllib3/", "/http/client.py", "/email/"),
     "socket": ("_socket.socket",),
