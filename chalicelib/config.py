@@ -28,9 +28,9 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
     ]
     """The Cognito user pool; its ARN also has the Region and the issuer of the tokens."""
     web_client_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+$")]
-    """The app client whose ID tokens open /tasks."""
+    """The app client whose ID tokens /tasks accepts."""
     machine_client_ids: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]*(,[A-Za-z0-9]+)*$")]
-    """The app clients, separated by commas, whose tokens open /sms; empty for none."""
+    """The app clients, separated by commas, whose tokens /sms accepts; empty for none."""
     web_origin: Annotated[str, Meta(pattern=r"^https?://[^/*]+$")]
     """The one web origin that CORS allows, such as https://app.example.com."""
     status_index_shards: Annotated[int, Meta(ge=1, le=64)]

@@ -1,4 +1,4 @@
-"""The deadline of a request: no request outlives it, whatever hangs or responds slowly behind it."""
+"""The deadline of a request: ends it after at most 8 seconds, even if AWS hangs or responds slowly."""
 
 import math
 import signal

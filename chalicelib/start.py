@@ -19,8 +19,8 @@ _CONNECT_SECONDS = 1.0
 def finish() -> None:
     """Connect the API to DynamoDB, and keep all that is loaded out of later garbage collections.
 
-    The first call loads credentials and certificates and opens the connection. It reads an item that is never there, and
-    needs no permission that the API does not have. If it fails, so will the next one, and that one is reported.
+    The first call loads credentials and certificates and opens the connection. It reads a key that does not exist, and
+    needs no permission that the API does not have. A failure is ignored here; the first request would report it.
     """
     if os.environ.get("_HANDLER") == "app.app":  # the authorizer calls no DynamoDB
         with suppress(Unavailable, DeadlineReached):

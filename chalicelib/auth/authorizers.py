@@ -29,7 +29,7 @@ def machine_token(*scopes: str) -> str:
 
 
 class UserAuthorizer(CognitoUserPoolAuthorizer):
-    """Admits users of the web client by their ID token; a plain one admits the tokens of every client of the pool."""
+    """Admits users of the web client by their ID token. Chalice's own authorizer admits every client of the pool."""
 
     group: str | None = None
 

@@ -50,7 +50,7 @@ def record(partition: str, route: str, key: IdempotencyKey, now: int) -> Record:
 def create(item: Item, route: str, key: IdempotencyKey | None) -> str | None:
     """Write a new item; with a key, unless it was used within 24 hours: then return the id of the item of that request.
 
-    The first response can be made again from the body and the id, which has the time of creation. Raises
+    A replay makes the first response again from the body and the id, which contains the time of creation. Raises
     IdempotencyKeyReused for a key that was used with another body or path, Conflict while another request with the key keeps
     writing, Unavailable.
     """
@@ -70,14 +70,14 @@ def create(item: Item, route: str, key: IdempotencyKey | None) -> str | None:
     return None if earlier is None else str(earlier["item_id"])
 
 
-def reserve(record: Record, counters: list[Counter], spare: float, **remembered: str) -> Item | None:
+def reserve(record: Record, counters: list[Counter], reserved: float, **remembered: str) -> Item | None:
     """Write the record and count up, unless the key was used within 24 hours: then return what that request `remembered`.
 
-    No attempt starts within `spare` seconds of the deadline. Raises IdempotencyKeyReused, TooManyRequests for the first
+    No attempt starts within `reserved` seconds of the deadline. Raises IdempotencyKeyReused, TooManyRequests for the first
     counter that would exceed its limit, Conflict, Unavailable; then nothing is counted.
     """
     counts = [_count(counter, 1) for counter in counters]
-    return _write_once(record, remembered, counts, lambda n: TooManyRequests(counters[n].ends - record.now), spare)
+    return _write_once(record, remembered, counts, lambda n: TooManyRequests(counters[n].ends - record.now), reserved)
 
 
 def find(record: Record) -> Item | None:
@@ -116,7 +116,7 @@ def cancel(record: Record, counters: list[Counter]) -> None:
 
 
 def _write_once(
-    record: Record, remembered: Item, writes: list[Any], problem: Callable[[int], Problem], spare: float
+    record: Record, remembered: Item, writes: list[Any], problem: Callable[[int], Problem], reserved: float
 ) -> Item | None:
     """Apply all writes unless the key has a record: then return it; raises `problem(n)` if write n's condition fails."""
     own: Item = {
@@ -131,7 +131,7 @@ def _write_once(
         "ExpressionAttributeValues": {":now": record.now},
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
-    reasons = table.transact([{"Put": put}, *writes], spare)
+    reasons = table.transact([{"Put": put}, *writes], reserved)
     if reasons is None:
         return None
     stored = reasons[0].get("Item")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 
+from chalicelib import log_line
 from chalicelib.dynamodb import table
 from chalicelib.dynamodb.pages import decode, encode
 from chalicelib.dynamodb.table import Item
@@ -30,7 +31,7 @@ def page(
     if cursor is not None and not is_id(position.rpartition("#")[2]):
         raise InvalidCursor
     # A pool for this request: a slow response can block its threads past the deadline.
-    threads = ThreadPoolExecutor(_MAX_WORKERS)
+    threads = ThreadPoolExecutor(_MAX_WORKERS, initializer=log_line.current.set, initargs=(log_line.current.get(),))
     try:
         found = _oldest(threads, partitions, position, limit + 1, is_current)
     finally:

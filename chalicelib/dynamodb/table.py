@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
+from chalicelib import log_line
 from chalicelib.config import settings
 from chalicelib.deadline import seconds_left
 from chalicelib.problems import Conflict, NotFound, Unavailable, VersionMismatch
@@ -35,20 +36,16 @@ client = boto3.client("dynamodb", region_name=settings.region, config=CONFIG)
 ATTEMPT_SECONDS = 1.0
 """Seconds before the deadline in which no further attempt starts."""
 _MIN_PAUSE, _MAX_PAUSE = 0.05, 1.0
+_READ, _WRITE = "read_units", "write_units"
 _BATCH_SIZE = 100  # keys that one BatchGetItem takes
 
 _CONDITION_FAILED = {"ConditionalCheckFailedException", "TransactionCanceledException"}
-# Reasons of a cancelled transaction that another attempt cures.
-_RETRYABLE = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-# Reasons of the first write with which DynamoDB has evaluated its condition.
-_EVALUATED = {"None", "ConditionalCheckFailed"}
+_RETRYABLE = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}  # of a transaction
+_EVALUATED = {"None", "ConditionalCheckFailed"}  # reasons of the first write: its condition was evaluated
 
 
 class ConditionFailed(Exception):
-    """The condition of a write failed: `item` is the stored one, if any; `retried` if the SDK made more than one attempt.
-
-    Then an earlier attempt may have succeeded.
-    """
+    """The condition of a write failed: `item` is the stored one. If `retried`, an earlier attempt may have succeeded."""
 
     def __init__(self, error: ClientError) -> None:
         super().__init__()
@@ -63,7 +60,7 @@ def get(key: Item) -> Item | None:
         response = client.get_item(
             TableName=settings.table_name, Key=_to_attributes(key), ConsistentRead=True, ReturnConsumedCapacity="TOTAL"
         )
-        found = _require_member(response).get("Item")
+        found = _checked(response, _READ).get("Item")
         return None if found is None else _to_item(found)
 
 
@@ -87,7 +84,7 @@ def put_new(item: Item) -> None:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 ReturnConsumedCapacity="TOTAL",
             )
-            _require_member(response)
+            _checked(response, _WRITE)
     except ConditionFailed as failed:
         # An earlier attempt or delivery of this call has written it: the item has the id of this write, or had it before.
         stored = failed.item or {}
@@ -111,7 +108,7 @@ def delete(key: Item, versions: frozenset[int] | None) -> None:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 ReturnConsumedCapacity="TOTAL",
             )
-            _require_member(response)
+            _checked(response, _WRITE)
     except ConditionFailed as failed:
         if failed.item is not None:
             raise VersionMismatch(failed.item["version"]) from failed
@@ -119,21 +116,21 @@ def delete(key: Item, versions: frozenset[int] | None) -> None:
             raise NotFound from failed
 
 
-def update(key: Item, new: Item, unchanged: Item, versions: frozenset[int] | None, *, same_moment: bool = False) -> Item:
+def update(key: Item, new: Item, unchanged: Item, versions: frozenset[int] | None, *, allow_equal: bool = False) -> Item:
     """Set attributes of an item, count its version up, and return it.
 
     Only if it has the values in `unchanged`, one of these versions unless None, and an `updated_at` before the new one, or
-    the same where `same_moment` is set. Raises ConditionFailed, Conflict, Unavailable.
+    the same where `allow_equal` is set. Raises ConditionFailed, Conflict, Unavailable.
     """
-    sets = ["#version = #version + :one", "#previous_write_id = #write_id", *(f"#{name} = :{name}" for name in new)]
+    sets = ["#version = #version + :one", "#previous_write_id = #write_id", *(f"#{name} = :new_{name}" for name in new)]
     conditions = ["attribute_exists(PK)", *(f"#{name} = :unchanged_{name}" for name in unchanged)]
-    values = {f":{name}": value for name, value in new.items()} | {":one": 1}
+    values = {f":new_{name}": value for name, value in new.items()} | {":one": 1}
     values |= {f":unchanged_{name}": value for name, value in unchanged.items()}
     if versions is not None:
         named = _version_values(versions)
         conditions.append(f"#version IN ({', '.join(named)})")
         values |= named
-    conditions.append(f"#updated_at {'<=' if same_moment else '<'} :updated_at")
+    conditions.append(f"#updated_at {'<=' if allow_equal else '<'} :new_updated_at")
     names = {*new, *unchanged, "version", "previous_write_id"}
     with _translated_errors():
         response = client.update_item(
@@ -147,7 +144,7 @@ def update(key: Item, new: Item, unchanged: Item, versions: frozenset[int] | Non
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
             ReturnConsumedCapacity="TOTAL",
         )
-        return _to_item(_require_member(response)["Attributes"])
+        return _to_item(_checked(response, _WRITE)["Attributes"])
 
 
 def query(
@@ -168,7 +165,7 @@ def query(
             ReturnConsumedCapacity="TOTAL",
             **options,
         )
-        found, last = _require_member(response)["Items"], response.get("LastEvaluatedKey")
+        found, last = _checked(response, _READ)["Items"], response.get("LastEvaluatedKey")
         return [_to_item(item) for item in found], None if last is None else _to_item(last)
 
 
@@ -178,9 +175,10 @@ def batch_get(keys: list[Item]) -> dict[tuple[str, str], Item]:
     pauses = _pauses()
     waiting = [_to_attributes(key) for key in keys]
     while waiting:
-        request: Any = {settings.table_name: {"Keys": waiting[:_BATCH_SIZE], "ConsistentRead": True}}
+        wanted: Any = {settings.table_name: {"Keys": waiting[:_BATCH_SIZE], "ConsistentRead": True}}
         with _translated_errors():
-            response = _require_member(client.batch_get_item(RequestItems=request), "Responses")
+            received = client.batch_get_item(RequestItems=wanted, ReturnConsumedCapacity="TOTAL")
+            response = _checked(received, _READ, "Responses")
             for item in response["Responses"].get(settings.table_name, []):
                 found[item["PK"]["S"], item["SK"]["S"]] = _to_item(item)
             unprocessed = response["UnprocessedKeys"].get(settings.table_name, {}).get("Keys", [])
@@ -193,19 +191,19 @@ def batch_get(keys: list[Item]) -> dict[tuple[str, str], Item]:
     return found
 
 
-def transact(writes: list[dict[str, Any]], spare: float = ATTEMPT_SECONDS) -> list[Any] | None:
+def transact(writes: list[dict[str, Any]], reserved: float = ATTEMPT_SECONDS) -> list[Any] | None:
     """Apply all the writes or none; return None, or a reason for each write where a condition failed.
 
-    A write is one of TransactWriteItems without its table. A transaction that meets another, or that is throttled, is tried
-    again until `spare` seconds before the deadline. Raises Conflict where one with a Put keeps meeting others, or where the
-    partition is full, and Unavailable.
+    A write is one of TransactWriteItems without its table. A transaction that conflicts with another, or is throttled, is
+    tried again until `reserved` seconds before the deadline. Raises Conflict where one with a Put keeps conflicting, or
+    where the partition is full, and Unavailable.
     """
-    pauses = _pauses(spare)
+    pauses = _pauses(reserved)
     items: Any = [{kind: _to_write(write) for kind, write in part.items()} for part in writes]
     while True:
         try:
             with _translated_errors():
-                _require_member(client.transact_write_items(TransactItems=items, ReturnConsumedCapacity="TOTAL"))
+                _checked(client.transact_write_items(TransactItems=items, ReturnConsumedCapacity="TOTAL"), _WRITE)
         except ConditionFailed as failed:
             error = cast("Any", failed.__cause__)
             reasons: list[Any] = error.response.get("CancellationReasons", [])
@@ -216,8 +214,8 @@ def transact(writes: list[dict[str, Any]], spare: float = ATTEMPT_SECONDS) -> li
                 raise _full() from error
             pause = next(pauses, None) if _RETRYABLE.intersection(codes) else None
             if pause is None:
-                met = [write for write, code in zip(writes, codes, strict=False) if code == "TransactionConflict"]
-                raise (Conflict if any("Put" in write for write in met) else Unavailable) from error
+                conflicting = [write for write, code in zip(writes, codes, strict=False) if code == "TransactionConflict"]
+                raise (Conflict if any("Put" in write for write in conflicting) else Unavailable) from error
             time.sleep(pause)
         else:
             return None
@@ -278,32 +276,35 @@ def _translated_errors() -> Iterator[None]:
         raise Unavailable from error
 
 
-def _require_member(response: Any, member: str = "ConsumedCapacity") -> Any:
-    """Return a response; raises Unavailable without a member that DynamoDB always sends, where it was asked for.
+def _checked(response: Any, kind: str, member: str = "ConsumedCapacity") -> Any:
+    """Return a response, and log the units it has consumed; raises Unavailable without a member that DynamoDB always sends.
 
     botocore reads any page with status 200 as an empty response: an item that is not there, a write that succeeded.
     """
     if member not in response:
         raise Unavailable
+    consumed = response.get("ConsumedCapacity", [])
+    if line := log_line.current.get():
+        several = consumed if isinstance(consumed, list) else [consumed]
+        line.units += [(kind, one.get("CapacityUnits", 0)) for one in several]
     return response
 
 
 def _full() -> Conflict:
     """Return the problem of a partition that has reached 10 GB (DynamoDB Developer Guide, "Item collection size limit").
 
-    409 and not 503: a retry does not help, but the client can make room and then repeat the request, which is what 409 says
-    (RFC 9110, section 15.5.10). A full partition still takes deletes.
+    409 (RFC 9110, section 15.5.10): a client can make room and repeat the request. A full partition still takes deletes.
     """
     return Conflict("Your data has reached its limit of 10 GB. Delete items, then send the request again.")
 
 
-def _pauses(spare: float = ATTEMPT_SECONDS) -> Iterator[float]:
-    """Yield the seconds to wait before each further attempt; none ends later than `spare` seconds before the deadline.
+def _pauses(reserved: float = ATTEMPT_SECONDS) -> Iterator[float]:
+    """Yield the seconds to wait before each further attempt; none ends later than `reserved` seconds before the deadline.
 
-    They grow, and are random from nothing upwards, so that requests that met do not meet again (Amazon Builders' Library,
-    "Timeouts, retries, and backoff with jitter").
+    They grow, and are random, so that conflicting requests retry at different times ("Timeouts, retries, and backoff with
+    jitter", Amazon Builders' Library).
     """
     longest = _MIN_PAUSE
-    while (pause := random.uniform(0, longest)) + spare <= seconds_left():  # noqa: S311 - protects nothing
+    while (pause := random.uniform(0, longest)) + reserved <= seconds_left():  # noqa: S311 - protects nothing
         yield pause
         longest = min(2 * longest, _MAX_PAUSE)

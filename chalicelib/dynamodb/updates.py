@@ -50,7 +50,7 @@ def update(
         new |= {"updated_at": updated_at, "write_id": write_id}
         one_version = expected is not None and len(expected) == 1
         try:
-            return table.update(key, new, unchanged, expected, same_moment=one_version)
+            return table.update(key, new, unchanged, expected, allow_equal=one_version)
         except ConditionFailed as failed:
             item, retried = failed.item, failed.retried
         if item is None and retried:
@@ -58,9 +58,9 @@ def update(
         if item is None:
             raise NotFound
         if item["write_id"] == write_id:
-            return item  # by an earlier attempt, whose response was lost
+            return item  # written by an earlier attempt of this call, whose response was lost
         if item.get("previous_write_id") == write_id:
-            raise Unavailable  # by an earlier delivery, and another request has written since
+            raise Unavailable  # written by an earlier attempt of this call, and another request has written since
         as_expected = expected is None or item["version"] in expected
         if retried and not (as_expected and (one_version or item["updated_at"] < updated_at)):
             raise Unavailable  # an earlier attempt may have succeeded, and another request have written since

@@ -1,9 +1,11 @@
 """The app's own `route()` and the middleware around every request: limits, errors as problems, and the log line."""
 
 import functools
+import hashlib
 import inspect
 import json
 import logging
+import os
 import re
 import sys
 import time
@@ -17,11 +19,12 @@ from botocore.exceptions import ClientError
 from chalice import Chalice, CORSConfig, Response
 from msgspec import Struct
 
-from chalicelib import deadline
+from chalicelib import deadline, log_line
 from chalicelib.config import settings
 from chalicelib.deadline import DeadlineReached
 from chalicelib.http import responses
 from chalicelib.http.request import Request
+from chalicelib.principals import Machine, User
 from chalicelib.problems import (
     Conflict,
     Forbidden,
@@ -49,6 +52,10 @@ CORS = CORSConfig(
 )
 
 Identify = Callable[[Mapping[str, Any], str], Any]
+
+# AWS X-Ray Developer Guide, "Tracing header". A client can choose it.
+_TRACE = re.compile(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})(?:;|$)")
+_first = iter([True])
 
 _current: ContextVar[Request] = ContextVar("request")
 
@@ -129,6 +136,8 @@ def respond(chalice_request: chalice.app.Request | None, get_response: Callable[
     started = time.perf_counter()
     request = Request(chalice_request)
     _current.set(request)
+    additions = log_line.Additions()
+    log_line.current.set(additions)
     cause: BaseException | None = None
     try:
         seconds = deadline.seconds_for(chalice_request.lambda_context)
@@ -147,7 +156,9 @@ def respond(chalice_request: chalice.app.Request | None, get_response: Callable[
         cause = error
         response = Internal().response(request.id)
     response.headers |= headers(request.id)
-    _log(request, chalice_request.path, response, time.perf_counter() - started, cause)
+    if cause is not None and response.status_code >= Internal.status:
+        log_line.add_cause(cause)
+    _log(request, chalice_request.path, response, time.perf_counter() - started, additions)
     return response
 
 
@@ -192,7 +203,7 @@ def _problem_of_status(status: int) -> Problem:
     return problems.get(status, Internal())
 
 
-def _log(request: Request, route: str, response: Response, seconds: float, cause: BaseException | None) -> None:
+def _log(request: Request, route: str, response: Response, seconds: float, additions: log_line.Additions) -> None:
     line: dict[str, object] = {
         "request_id": request.id,
         "method": request.method,
@@ -201,10 +212,28 @@ def _log(request: Request, route: str, response: Response, seconds: float, cause
         "ms": round(seconds * 1000, 1),
     }
     line |= request.log_fields
-    if response.status_code >= Internal.status:
-        line["errors"] = [_describe(error) for error in _chain(cause)]
+    if request.principal is not None:
+        line |= _describe_caller(request.principal)
+    for kind in sorted({kind for kind, _ in additions.units}):
+        line[kind] = sum(units for each, units in additions.units if each == kind)
+    if response.headers.get("Idempotency-Replayed"):
+        line["replayed"] = True
+    if next(_first, False):
+        line["cold_start"] = True
+    if trace := _TRACE.match(os.environ.get("_X_AMZN_TRACE_ID", "")):
+        line["trace_id"] = trace[1]
+    if additions.causes:
+        line["errors"] = [_describe(error) for cause in additions.causes for error in _chain(cause)]
     sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")  # one write, so that it is one log event
     sys.stdout.flush()
+
+
+def _describe_caller(principal: User | Machine | str) -> dict[str, object]:
+    """Return the kind of a caller, and an id that is the same in all lines of a stage and tells nobody who it is."""
+    partition = f"{User.PREFIX}{principal}" if isinstance(principal, str) else principal.partition
+    kind = "user" if partition.startswith(User.PREFIX) else "machine"
+    key = settings.user_pool_arn[-64:].encode()  # so that no two stages have the same ids
+    return {"caller_kind": kind, "caller": hashlib.blake2b(partition.encode(), digest_size=8, key=key).hexdigest()}
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

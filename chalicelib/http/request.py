@@ -181,8 +181,8 @@ class Request:
 def parse_tags(header: str) -> frozenset[int] | None:
     """Return the versions in If-Match or If-None-Match, None for any (`*`); raises MalformedRequest.
 
-    A tag names a version and not bytes, so a tag that a compressing proxy has made weak, or given a suffix, still names it;
-    else nobody behind such a proxy could change an item. This departs from RFC 9110, section 13.1.1, on purpose.
+    A tag names a version and not bytes, so a tag that a compressing proxy made weak, or gave a suffix, is accepted; else
+    clients behind such a proxy could never send a matching tag. This departs from RFC 9110, section 13.1.1, on purpose.
     """
     if header.strip() == "*":
         return None
@@ -250,7 +250,7 @@ def validate(values: Mapping[str, object], wanted: type[S], place: str) -> S:
         try:
             plain = _LINE_END.sub("\n", value) if isinstance(value, str) else value
             valid[name] = msgspec.convert(plain, fields[name].type, dec_hook=lambda wanted, raw: wanted.parse(raw))
-        except (msgspec.ValidationError, UnicodeError):  # UnicodeError: a lone surrogate, where one of several words is due
+        except (msgspec.ValidationError, UnicodeError):  # UnicodeError: a lone surrogate, for a fixed set of values
             errors.append(_error(place, name, f"must be {_rule(fields[name].type)}"))
     errors += [_error(place, name, "is required") for name, field in fields.items() if field.required and name not in values]
     if errors:

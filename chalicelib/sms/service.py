@@ -20,6 +20,7 @@ from botocore.exceptions import (
     ParamValidationError,
 )
 
+from chalicelib import log_line
 from chalicelib.config import settings
 from chalicelib.deadline import DeadlineReached
 from chalicelib.dynamodb import records
@@ -37,7 +38,7 @@ else:
 # One attempt: SNS does not recognise a message that it has received already, and a second attempt would send it again.
 CONFIG = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1})
 
-_PUBLISH_SECONDS = 4.0  # the time that a client waits for SNS: so much must be left after a reservation
+_PUBLISH_SECONDS = 4.0  # the time that a call of SNS can take; it must remain when a reservation starts
 _CLIENT_ERROR = 4  # the hundreds of the status
 _NOT_SENT = (EndpointConnectionError, ConnectTimeoutError, NoCredentialsError, CredentialRetrievalError)
 _UNKNOWN = Receipt(None, "unknown")
@@ -85,11 +86,13 @@ def send(machine: Machine, key: IdempotencyKey, message: SmsMessage, ends_at: in
         with suppress(Unavailable, DeadlineReached):  # else a replay reports `unknown`; this response stays as it is
             records.cancel(record, counters)
         raise
-    except DeadlineReached:
+    except DeadlineReached as reached:
+        log_line.add_cause(reached)
         return _UNKNOWN, False  # a replay reports `unknown` as well
     try:
         records.remember(record, "message_id", message_id or "")
-    except (Conflict, Unavailable, DeadlineReached):
+    except (Conflict, Unavailable, DeadlineReached) as error:
+        log_line.add_cause(error)
         return _UNKNOWN, False  # the id was not stored, so a replay could not return it
     return _receipt(message_id), False
 
@@ -158,12 +161,14 @@ def _publish(message: SmsMessage) -> str | None:
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         if error.response["ResponseMetadata"]["HTTPStatusCode"] // 100 != _CLIENT_ERROR or not code:
+            log_line.add_cause(error)
             return None
         if code in {"InvalidParameter", "InvalidParameterValue"}:
             # The code is the same for a setting of the stage (SNS API Reference, Publish), and the text is not documented.
             detail = "is refused by Amazon SNS, or else the stage's sender id or maximum price is"
             raise ValidationFailed([{"pointer": "/to", "detail": detail}]) from error
         raise Unavailable from error
-    except Exception:  # noqa: BLE001 - the response was lost or garbled: a parser may raise anything for it
+    except Exception as error:  # noqa: BLE001 - the response was lost or garbled: a parser may raise anything for it
+        log_line.add_cause(error)
         return None
     return response.get("MessageId", "").strip() or None

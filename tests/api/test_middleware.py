@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from app import app
+from chalicelib.config import settings
 from chalicelib.dynamodb import table
 from tests.support import pool
 from tests.support.alarm import Alarm
 from tests.support.events import Context, context, event
 from tests.support.people import Person, client, path_of
-from tests.support.sdk_faults import Fault, in_another_thread, network, refused
+from tests.support.sdk_faults import Fault, in_another_thread, network, refused, respond_with
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -41,7 +42,72 @@ class TestTheLogLine:
             "route": "/tasks/{task_id}",
             "status": 200,
             "ms": 12.3,
+            "caller_kind": "user",
+            "caller": line["caller"],
+            "read_units": line["read_units"],
         }
+
+    def test_the_log_line_has_the_units_of_all_calls(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
+        consumed = [{"TableName": "a", "CapacityUnits": 4.0}, {"TableName": "b", "CapacityUnits": 0.5}]
+        with network(respond_with(200, json.dumps({"ConsumedCapacity": consumed}).encode())):
+            alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k")
+        with network(respond_with(200, b'{"ConsumedCapacity": {"CapacityUnits": 1.5}}')):
+            alice("GET", "/tasks/01a1f8ac-b459-7dd5-a160-0ddd8d7fcf8f")
+        create, read = lines(capsys)
+        assert (create["write_units"], "read_units" in create) == (4.5, False)
+        assert (read["read_units"], "write_units" in read) == (1.5, False)
+
+    def test_the_units_of_several_threads_count(
+        self, alice: Person, admin: Person, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        alice.creates()
+        capsys.readouterr()
+        with network() as calls:
+            admin("GET", "/admin/tasks?status=pending")
+        (line,) = lines(capsys)
+        assert len(calls) == settings.status_index_shards + 1
+        assert line["read_units"] > 0.5 * settings.status_index_shards
+
+    def test_the_log_line_tells_callers_apart_without_their_names(
+        self, alice: Person, bob: Person, machine: Person, nobody: Person, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for person in (alice, alice, bob):
+            person("GET", "/tasks")
+        alice("GET", "/hello")
+        machine("POST", "/sms", {})
+        nobody("GET", "/health")
+        first, again, other, hello, sms, open_to_all = lines(capsys)
+        assert first["caller"] == again["caller"] == hello["caller"] != other["caller"]
+        assert re.fullmatch("[0-9a-f]{16}", first["caller"])
+        assert [line["caller_kind"] for line in (first, other, hello, sms)] == ["user", "user", "user", "machine"]
+        assert not {"caller", "caller_kind"} & open_to_all.keys()
+
+    def test_the_log_line_of_a_replay_says_so(self, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
+        for _ in range(2):
+            alice("POST", "/tasks", {"title": "T"}, Idempotency_Key="k")
+        assert [line.get("replayed") for line in lines(capsys)] == [None, True]
+
+    def test_the_first_log_line_of_an_instance_is_a_cold_start(
+        self, nobody: Person, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("chalicelib.http.api._first", iter([True]))
+        for _ in range(2):
+            nobody("GET", "/health")
+        assert [line.get("cold_start") for line in lines(capsys)] == [True, None]
+
+    @pytest.mark.parametrize(("header", "trace_id"), [
+        ("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1", "1-5759e988-bd862e3fe1be46a994272793"),
+        ("Root=1-5759e988-bd862e3fe1be46a994272793", "1-5759e988-bd862e3fe1be46a994272793"),
+        ("Root=secret", None), ("Root=1-5759e988-bd862e3fe1be46a994272793secret", None), ("", None),
+    ])  # fmt: skip
+    def test_the_log_line_has_the_trace_id_and_nothing_else_of_the_header(
+        self, nobody: Person, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, header: str, trace_id: Any
+    ) -> None:
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", header)
+        nobody("GET", "/health")
+        (line,) = lines(capsys)
+        assert line.get("trace_id") == trace_id
+        assert "secret" not in json.dumps(line)
 
     @pytest.mark.parametrize(("method", "path", "body", "status"), [
         ("POST", "/tasks", b"{", 400), ("POST", "/tasks", {"secret": 1}, 422), ("GET", "/tasks?cursor=secret", None, 400),
@@ -53,7 +119,7 @@ class TestTheLogLine:
         alice(method, path, body)
         (line,) = lines(capsys)
         assert line["status"] == status
-        assert line.keys() == {"request_id", "method", "route", "status", "ms"}
+        assert line.keys() - {"caller_kind", "caller", "read_units"} == {"request_id", "method", "route", "status", "ms"}
         assert "secret" not in json.dumps(line)
 
     def test_the_log_line_of_an_outage_has_the_error_code_and_the_frames(

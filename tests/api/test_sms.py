@@ -5,9 +5,11 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 import boto3
+import jwt
 import phonenumbers
 import pytest
 from botocore.exceptions import (
@@ -21,11 +23,13 @@ from botocore.exceptions import (
 from moto.sns.models import sns_backends
 from msgspec import structs
 
+from app import app
 from chalicelib.config import settings
 from chalicelib.sms import service as sms
 from chalicelib.sms.model import count_parts, country, is_barred
 from tests.conftest import TABLE
 from tests.support import pool
+from tests.support.events import Context, event
 from tests.support.people import Person, Response
 from tests.support.pool import access_claims, id_claims, machine_claims, token
 from tests.support.sdk_faults import (
@@ -38,6 +42,7 @@ from tests.support.sdk_faults import (
     respond_with,
     use_fresh_client,
 )
+from tools.generate import policies
 
 REFUSAL = b"<ErrorResponse><Error><Code>InvalidParameter</Code></Error></ErrorResponse>"
 UNKNOWN = {"message_id": None, "status": "unknown"}
@@ -437,6 +442,20 @@ class TestTheLog:
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert [line.get("outcome") for line in lines] == ["sent", "unknown", None]
 
+    @pytest.mark.parametrize(("fault", "cause"), [
+        (respond_with(500, b""), "botocore.exceptions.ClientError"), (lost_before, "botocore.exceptions.ConnectionClosedError"),
+    ])  # fmt: skip
+    def test_the_log_line_of_an_unknown_outcome_has_the_cause(
+        self, machine: Person, capsys: pytest.CaptureFixture[str], fault: Any, cause: str
+    ) -> None:
+        with network(fault, client=sms.client()):
+            assert send(machine, new_message()).json == UNKNOWN
+        with network(lambda _: None, *[refused("InternalServerError", 500)] * 3):
+            assert send(machine, new_message()).json == UNKNOWN
+        publish, record = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert publish["errors"][0]["type"] == cause
+        assert record["errors"][0]["type"] == "chalicelib.problems.Unavailable"
+
 
 class TestErrorsOfDynamoDb:
     @pytest.mark.parametrize("fault", [refused("ThrottlingException"), refused("InternalServerError", 500), lost_before])
@@ -557,6 +576,24 @@ class TestErrorsOfDynamoDb:
             assert send(machine, new_message(), "k").problem == problem
         assert 4 <= deadline.left < 5  # SNS would have had its time
         assert outbox == []
+
+
+@pytest.mark.usefixtures("in_lambda")
+def test_a_repeated_request_id_does_not_send_a_message_twice(machine: Person) -> None:
+    (token,) = str(machine.authorization).split()[1:]
+    claims = jwt.decode(token, options={"verify_signature": False})
+    body = json.dumps({"to": "+12025550191", "message": "Hello"})
+    headers = {"multiValueHeaders": {"Idempotency-Key": ["once"]}}
+    responses = [app(event("POST", "/sms", claims, body, **headers), Context()) for _ in range(3)]
+    assert [response["statusCode"] for response in responses] == [202] * 3
+    assert len({response["body"] for response in responses}) == 1
+    assert [response["headers"].get("Idempotency-Replayed") for response in responses] == [None, "true", "true"]
+
+
+def test_no_topic_may_be_published_to() -> None:
+    (shut,) = [one for one in policies.policy("prod", "")["Statement"] if "NotResource" in one]
+    assert fnmatchcase("arn:aws:sns:eu-central-1:123456789012:news", shut["NotResource"])
+    assert not fnmatchcase("+12025550100", shut["NotResource"])
 
 
 def test_neither_number_nor_message_is_stored(machine: Person) -> None:

@@ -561,6 +561,15 @@ def test_an_attribute_of_another_type_is_refused(value: object) -> None:
         table.put_new({"PK": "TEST#types", "SK": "1", "odd": value})
 
 
+def test_an_attribute_may_have_any_name(alice: Person) -> None:
+    key = {"PK": f"USER#{alice.sub}", "SK": "TASK#names"}
+    table.put_new(key | {"version": 3, "updated_at": "2030"})
+    names: table.Item = dict.fromkeys(["one", "v3", "unchanged_version", "new_one", "status", "size"], "a value")
+    changed = table.update(key, names | {"updated_at": "2031", "write_id": "x"}, {"version": 3}, frozenset({3}))
+    assert changed.pop("previous_write_id")
+    assert changed == key | names | {"version": 4, "updated_at": "2031", "write_id": "x"}
+
+
 def test_items_with_the_same_sort_key_are_told_apart_by_their_partition() -> None:
     for owner in ("a", "b"):
         table.put_new({"PK": f"TEST#{owner}", "SK": "PROFILE#main", "owner": owner})

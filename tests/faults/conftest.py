@@ -6,7 +6,6 @@ import pytest
 
 from tests.support.emulator import Emulator, run_emulator
 from tests.support.leaks import no_leaks  # noqa: F401 - a fixture
-from tests.support.sms_clients import STAGE
 from tests.support.testbed import Testbed, run_testbed
 
 
@@ -26,11 +25,4 @@ def testbed(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def own_testbed(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     """Return a testbed whose table no other file writes to: the board lists the tasks of all users."""
     with run_testbed(emulator, tmp_path_factory.mktemp("own"), "task-api-own") as testbed:
-        yield testbed
-
-
-@pytest.fixture(scope="session")
-def limited_testbed(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    """Return a testbed with low SMS limits."""
-    with run_testbed(emulator, tmp_path_factory.mktemp("limited"), "task-api-limited", **STAGE) as testbed:
         yield testbed

@@ -8,7 +8,6 @@ import pytest
 from tests.support.local_server import wait_for
 from tests.support.proxy import Proxy
 from tests.support.run_histories import Summary
-from tests.support.sms_clients import SmsWorkload
 from tests.support.testbed import Testbed
 
 FAULTS = pytest.mark.parametrize("faults", [False, True], ids=["no faults", "faults"])
@@ -22,16 +21,6 @@ def test_the_responses_to_concurrent_clients_are_linearizable(testbed: Testbed, 
     assert not summary.violations, summary.report()
     assert summary.counts["histories of tasks"] > 10
     assert (summary.counts["faults"] > 0) is faults
-
-
-@FAULTS
-@pytest.mark.parametrize("seed", range(2))
-def test_each_key_sends_one_sms_message_at_most_and_the_limits_are_exact(
-    limited_testbed: Testbed, seed: int, *, faults: bool
-) -> None:
-    workload = SmsWorkload(limited_testbed, seed, faults=faults)
-    assert not list(workload.violations())
-    assert {request.response.status for request in workload.requests} >= {202, 429}
 
 
 @pytest.mark.parametrize("disturbed", [0, 1], ids=["waits", "closes"])

@@ -32,7 +32,7 @@ MUTATIONS = {
         "dynamodb/table.py", "if versions is not None:\n        named", "if False:\n        named", "two winners|not linearizable"
     ),
     "a change made twice: a retry does not notice a write after its own": Mutation(
-        "dynamodb/table.py", "    conditions.append(f\"#updated_at {'<=' if same_moment else '<'} :updated_at\")\n", "", "not linearizable"
+        "dynamodb/table.py", "    conditions.append(f\"#updated_at {'<=' if allow_equal else '<'} :new_updated_at\")\n", "", "not linearizable"
     ),
     "a task created twice: a second record replaces the first one of a key": Mutation(
         "dynamodb/records.py", '"attribute_not_exists(PK) OR expires_at <= :now"', '"attribute_not_exists(PK) OR expires_at > :now"', "created twice"

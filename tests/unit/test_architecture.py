@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.support.people import Person, path_of
 
-LEAVES = {"aws", "config", "deadline", "principals", "problems", "values"}
+LEAVES = {"aws", "config", "deadline", "log_line", "principals", "problems", "values"}
 """Modules that every other module may import, and that import no package."""
 IMPORTS = {
     "app": {"about", "auth", "http", "sms", "start", "tasks"},

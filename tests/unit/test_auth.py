@@ -4,14 +4,12 @@ import json
 import sys
 from typing import Any
 
-import jwt
 import pytest
 
 from app import app, users
 from chalicelib.problems import Unauthorized
 from tests.support import pool
 from tests.support.events import REQUEST_ID, Context, context, event
-from tests.support.people import Person
 
 SUB = "aaaaaaaa-0000-4000-8000-000000000000"
 
@@ -88,16 +86,6 @@ class TestAChosenRequestId:
             change["requestContext"]["resourcePath"] = "/tasks/{task_id}"
             change["multiValueHeaders"] = {"If-Match": ['"1"']}
             assert app(change, Context())["statusCode"] == status
-
-    def test_a_repeated_request_id_does_not_send_a_message_twice(self, machine: Person) -> None:
-        (token,) = str(machine.authorization).split()[1:]
-        claims = jwt.decode(token, options={"verify_signature": False})
-        body = json.dumps({"to": "+12025550191", "message": "Hello"})
-        headers = {"multiValueHeaders": {"Idempotency-Key": ["once"]}}
-        responses = [app(event("POST", "/sms", claims, body, **headers), Context()) for _ in range(3)]
-        assert [response["statusCode"] for response in responses] == [202] * 3
-        assert len({response["body"] for response in responses}) == 1
-        assert [response["headers"].get("Idempotency-Replayed") for response in responses] == [None, "true", "true"]
 
     def test_a_request_id_that_is_not_a_uuid_is_neither_returned_nor_logged(
         self, capsys: pytest.CaptureFixture[str]

@@ -100,9 +100,3 @@ def test_an_unknown_aws_partition_is_an_invalid_setting(monkeypatch: pytest.Monk
     monkeypatch.setenv("USER_POOL_ARN", f"arn:{partition}:cognito-idp:us-east-1:123456789012:userpool/us-east-1_AbCdEfGhI")
     with pytest.raises(RuntimeError, match="USER_POOL_ARN"):
         config.read()
-
-
-def test_no_topic_may_be_published_to() -> None:
-    (shut,) = [one for one in policies.policy("prod", "")["Statement"] if "NotResource" in one]
-    assert fnmatchcase("arn:aws:sns:eu-central-1:123456789012:news", shut["NotResource"])
-    assert not fnmatchcase("+12025550100", shut["NotResource"])
