@@ -6,7 +6,7 @@ export PORT AWS_PORT
 export REPEAT = $(strip make $(MAKECMDGOALS) $(MAKEOVERRIDES))
 unexport PYTHONSAFEPATH
 
-.PHONY: .venv .venv/lint .venv/browser run stop help test check browser fuzz history bugs load generate rename package package-terraform deploy destroy lock clean
+.PHONY: .venv .venv/lint .venv/bench .venv/browser run stop help test check browser fuzz history bugs load bench generate rename package package-terraform deploy destroy lock clean
 
 run: .venv  ## serve the web app and the API on this machine until Ctrl-C (WEB_PORT=3000 PORT=8000 AWS_PORT=4566)
 	@.venv/bin/python -m tools run --end-with-parent
@@ -45,6 +45,9 @@ bugs: .venv  ## check that the tests catch each of a list of seeded bugs
 load: .venv  ## load a deployed stack with 64 clients (SECONDS=60)
 	@.venv/bin/python -u -m tests.support.load $(SECONDS)
 
+bench: .venv .venv/bench  ## compare speed, memory, units and prices with other frameworks (ROUNDS=5)
+	@.venv/bin/python -u -m tools.bench $(ROUNDS)
+
 # Does nothing if the environment is ready; recreates it for another lock file, folder or version of PYTHON.
 .venv:
 	@"$(PYTHON)" tools/install.py .venv requirements-dev.txt "$$REPEAT"
@@ -70,11 +73,15 @@ package package-terraform deploy destroy: .venv
 .venv/lint: .venv
 	@.venv/bin/python tools/install.py .venv/lint tools/requirements-lint.txt "$$REPEAT"
 
+.venv/bench: .venv
+	@.venv/bin/python tools/install.py .venv/bench tools/bench/requirements.txt "$$REPEAT"
+
 LOCK = .venv/lint/bin/python -m uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 lock: .venv/lint  ## write the lock files from pyproject.toml, and that of npm
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 	$(LOCK) --group pyproject.toml:lint -o tools/requirements-lint.txt
+	$(LOCK) --group pyproject.toml:bench -c requirements.txt -o tools/bench/requirements.txt
 	$(LOCK) --group pyproject.toml:browser -c requirements-dev.txt -o tools/requirements-browser.txt
 	cd tests/browser && npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 

@@ -8,7 +8,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 import chalice.app
@@ -26,6 +26,7 @@ from chalicelib.problems import (
 from chalicelib.values import IdempotencyKey
 
 S = TypeVar("S", bound=Struct)
+_fields = cache(lambda wanted: {field.name: field for field in structs.fields(wanted)})  # msgspec evaluates the types anew
 
 _MAX_BODY_BYTES = 64 * 1024
 _MAX_DEPTH = 20
@@ -237,7 +238,7 @@ def validate(values: Mapping[str, object], wanted: type[S], place: str) -> S:
 
     `place` is how an error names its value: "pointer" (RFC 6901) for a member of a body, "parameter" for one of a query.
     """
-    fields = {field.name: field for field in structs.fields(wanted)}
+    fields = _fields(wanted)
     valid: dict[str, Any] = {}
     errors: list[dict[str, str]] = []
     for name, value in values.items():

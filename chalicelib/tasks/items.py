@@ -94,6 +94,7 @@ def _key(user: User, task_id: str) -> Item:
 
 def _members(item: Item) -> dict[str, Any]:
     task_id = item["SK"].removeprefix("TASK#")
-    members = {name: (_ADDED | item)[name] for name in Task.__struct_fields__ if name != "task_id"}
+    complete = _ADDED | item
+    members = {name: complete[name] for name in Task.__struct_fields__ if name != "task_id"}
     due_at = None if item["due_at"] == _UNDATED else item["due_at"]
     return members | {"task_id": task_id, "due_at": due_at}

@@ -186,7 +186,7 @@ class TestTheZip:
         tops = {name.partition("/")[0] for name in names if ".dist-info" not in name}
         assert tops == {
             "app.py", "chalicelib", "chalice", f"_cffi_backend.cpython-3{sys.version_info.minor}-aarch64-linux-gnu.so", "cryptography", "jwt",
-            "msgspec", "phonenumbers", "boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py", "__pycache__",
+            "msgspec", "phonenumbers", "botocore", "jmespath", "dateutil", "urllib3", "six.py", "__pycache__",
         }  # fmt: skip
         unused = re.compile(r"(.*/)?(tests?|examples)/.*|.*\.(pyi|typed|h|pxd|rst|data/.*)|.*/(RECORD|WHEEL)")
         assert not [name for name in names if unused.fullmatch(name)]

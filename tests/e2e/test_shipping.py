@@ -167,13 +167,15 @@ class TestContents:
 USE_EVERYTHING = """
 import importlib, pkgutil, sys
 sys.path.insert(0, sys.argv[1])
-import app, boto3, chalicelib, jwt, phonenumbers
+import app, botocore.session, chalicelib, jwt, phonenumbers
+from chalicelib import aws
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 for module in pkgutil.walk_packages(chalicelib.__path__, "chalicelib."):
     importlib.import_module(module.name)
 for service in ("cognito-idp", "dynamodb", "sns"):
-    boto3.client(service)
+    aws.client(service, region_name="eu-central-1")
+    botocore.session.get_session().create_client(service)  # with all of its data, as with another botocore
 key = rsa.generate_private_key(65537, 2048)
 jwt.decode(jwt.encode({}, key, "RS256"), key.public_key(), ["RS256"])
 phonenumbers.region_code_for_number(phonenumbers.parse("+12025550100"))
@@ -224,7 +226,7 @@ class TestBytecode:
     def test_the_stages_python_compiles_nothing_and_needs_no_other_package(self, unpacked: Path) -> None:
         done = run(unpacked)
         assert done.returncode == 0, done.stderr
-        assert done.stderr.count(f".pyc matches {unpacked}/") > 300
+        assert done.stderr.count(f".pyc matches {unpacked}/") > 250
         assert not re.findall(rf"^# code object from {unpacked}/.*\.py$", done.stderr, re.MULTILINE)
 
     def test_bytecode_of_another_source_is_not_run(self, unpacked: Path) -> None:

@@ -17,8 +17,9 @@ from tools.deploy import template
 from tools.generate import licences, policies
 
 LINT = ROOT / "tools" / "requirements-lint.txt"
+BENCH = ROOT / "tools" / "bench" / "requirements.txt"
 BROWSER = ROOT / "tools" / "requirements-browser.txt"
-LOCKS = [*sorted(ROOT.glob("requirements*.txt")), LINT, BROWSER]
+LOCKS = [*sorted(ROOT.glob("requirements*.txt")), LINT, BENCH, BROWSER]
 TRACKED = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")[
     :-1
 ]
@@ -36,8 +37,9 @@ SETTINGS = {name.upper() for name in Settings.__struct_fields__}
 
 
 class TestTheLocks:
-    def test_there_are_four_lock_files(self) -> None:
-        assert [lock.name for lock in LOCKS] == ["requirements-dev.txt", "requirements.txt", LINT.name, BROWSER.name]
+    def test_there_are_five_lock_files(self) -> None:
+        names = ["requirements-dev.txt", "requirements.txt", LINT.name, BENCH.name, BROWSER.name]
+        assert [lock.name for lock in LOCKS] == names
 
     @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
     def test_every_package_has_one_version_and_its_hashes(self, lock: Path) -> None:
@@ -58,10 +60,11 @@ class TestTheLocks:
 
     def test_pyproject_and_lock_files_agree(self) -> None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-        groups = {"requirements.txt": project["project"]["dependencies"]}
-        groups |= {f"requirements-{name}.txt": wanted for name, wanted in project["dependency-groups"].items()}
+        files = {"dev": ROOT / "requirements-dev.txt", "lint": LINT, "bench": BENCH, "browser": BROWSER}
+        groups = {files[name]: wanted for name, wanted in project["dependency-groups"].items()}
+        groups[ROOT / "requirements.txt"] = project["project"]["dependencies"]
         for lock, wanted in groups.items():
-            text = next(path for path in LOCKS if path.name == lock).read_text()
+            text = lock.read_text()
             for one in wanted:
                 name, version = re.sub(r"\[.*?\]", "", one).lower().split("==")
                 locked = re.search(rf"^{name}(?:\[.*\])?==(\S+)", text, re.MULTILINE)

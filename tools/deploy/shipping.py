@@ -37,7 +37,6 @@ _UNUSED = re.compile(
     | [^/]*\.data/.*                             # commands
     | [^/]*\.dist-info/(?!METADATA|entry_points\.txt|licenses/|LICENSE|NOTICE).*
     | (cffi|pycparser)/.*                        # of cffi, cryptography needs _cffi_backend.so alone
-    | boto3/(data|examples)/.*                   # for boto3.resource
     """,
     re.VERBOSE,
 )
