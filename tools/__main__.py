@@ -48,6 +48,23 @@ def _use_local_aws(arguments: argparse.Namespace) -> None:
             print(sms_client.list_messages())
 
 
+def _handle_personal_data(arguments: argparse.Namespace) -> None:
+    stages.require_stage(arguments.stage)
+    stages.require_region()
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from tools.deploy import personal_data
+
+    try:
+        if arguments.command == "export":
+            print(personal_data.export(arguments.email, arguments.stage))
+        else:
+            print(personal_data.erase(arguments.email, arguments.stage, confirmed=arguments.yes))
+    except (BotoCoreError, ClientError) as error:
+        message = f"AWS did not answer as expected: {error} Run the command again; it goes on where this one has ended."
+        raise CommandError(message) from error
+
+
 def _generate(_: argparse.Namespace) -> None:
     stages.ignore_aws_account()
     stages.apply_placeholder_settings(stages.LOCAL)  # the app reads its settings when it is imported
@@ -109,6 +126,8 @@ _COMMANDS = {
     "package": _Command(_package, "write the CloudFormation template and the zip of a stage to dist", "stage"),
     "package-terraform": _Command(_package, "write the Terraform module and the zip of a stage to dist", "stage"),
     "deploy": _Command(_deploy, "deploy a stage to the current AWS account", "stage"),
+    "export": _Command(_handle_personal_data, "print what a stage stores of a person, as JSON", "email"),
+    "erase": _Command(_handle_personal_data, "delete a person's account and tasks from a stage", "email"),
     "destroy": _Command(_deploy, "delete a stage from the current AWS account", "stage"),
 }
 
@@ -144,6 +163,9 @@ def _parse_arguments() -> argparse.Namespace:
     run.add_argument("--stage", default=stages.LOCAL)
     run.add_argument("--no-reload", dest="reload", action="store_false", help="do not restart when a file changes")
     run.add_argument("--end-with-parent", action="store_true", help="stop when the parent process ends")
+    for name in ("export", "erase"):
+        commands.choices[name].add_argument("--stage", required=True)
+    commands.choices["erase"].add_argument("--yes", action="store_true", help="do not ask for the e-mail address again")
     return parser.parse_args()
 
 

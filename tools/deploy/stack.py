@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from typing import Any
 
 import boto3
@@ -90,6 +91,32 @@ def require_settings(stage: str) -> dict[str, str]:
 
     Raises CommandError if there is no stack, if outputs are missing, or if it contains an API of its own.
     """
+    if "RestAPIId" in _read_outputs(_require(stage)):
+        name = resource_name(stage)
+        message = f"The stack {name} already has an API from `chalice package`. Update it with a newly packaged template."
+        raise CommandError(message)
+    return read_settings(stage)
+
+
+def read_settings(stage: str) -> dict[str, str]:
+    """Return the settings from the outputs of the stack, whatever has deployed it.
+
+    Without a stack, as with Terraform, those in the environment. Raises CommandError if outputs are missing.
+    """
+    given = {setting: os.environ[setting] for setting in _SETTINGS.values() if setting in os.environ}
+    if {"TABLE_NAME", "USER_POOL_ARN"} <= given.keys():
+        return given
+    stack = _require(stage)
+    outputs = _read_outputs(stack)
+    if not _SETTINGS.keys() <= outputs.keys():
+        name = resource_name(stage)
+        message = f"The stack {name} is {stack['StackStatus']} and lacks outputs. Update it with: make deploy STAGE={stage}"
+        raise CommandError(message)
+    return _to_settings(outputs)
+
+
+def _require(stage: str) -> dict[str, Any]:
+    """Return the description of the stack; raises CommandError if there is none."""
     name = resource_name(stage)
     try:
         stack = _describe(stage)
@@ -99,14 +126,7 @@ def require_settings(stage: str) -> dict[str, str]:
     if not stack:
         message = f"Stage {stage} has no table and no users: there is no stack {name}. Run: make deploy STAGE={stage}"
         raise CommandError(message)
-    outputs = _read_outputs(stack)
-    if "RestAPIId" in outputs:
-        message = f"The stack {name} already has an API from `chalice package`. Update it with a newly packaged template."
-        raise CommandError(message)
-    if not _SETTINGS.keys() <= outputs.keys():
-        message = f"The stack {name} is {stack['StackStatus']} and lacks outputs. Update it with: make deploy STAGE={stage}"
-        raise CommandError(message)
-    return _to_settings(outputs)
+    return stack
 
 
 def _wait(cloudformation: Any, waiter: str, stage: str, pause: int) -> None:
