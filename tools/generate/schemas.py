@@ -21,7 +21,7 @@ _REFERENCE = "#/components/schemas/{name}"
 def components(types: Iterable[type]) -> Schema:
     """Return the schemas of these types and of the problems by name; none admits a member that it does not name."""
     _, named = msgspec.json.schema_components(types, schema_hook=_custom, ref_template=_REFERENCE)
-    strict = {name: _typed(schema) | {"additionalProperties": False} for name, schema in named.items()}
+    strict = {name: _described(_typed(schema)) | {"additionalProperties": False} for name, schema in named.items()}
     return strict | {kind.__name__: _problem(problem) for kind, problem in PROBLEMS.items()}
 
 
@@ -61,6 +61,19 @@ def _typed(schema: Any) -> Any:
         typed["pattern"] = typed.pop("x-pattern")
     texts = [schema["const"]] if "const" in schema else schema.get("enum", [0])
     return {"type": "string", **typed} if isinstance(texts, list) and all(isinstance(text, str) for text in texts) else typed
+
+
+def _described(schema: Schema) -> Schema:
+    """Return the schema of an object with the defaults of its members in their descriptions, and as `x-default`.
+
+    Generators of types, such as openapi-typescript, make a member with a `default` one that a client must send.
+    """
+    for member in schema.get("properties", {}).values():
+        if "default" in member:
+            member["x-default"] = member.pop("default")
+            told = f"Default: `{json.dumps(member['x-default'])}`."
+            member["description"] = f"{member['description']}. {told}" if "description" in member else told
+    return schema
 
 
 def _problem(problem: Problem) -> Schema:
