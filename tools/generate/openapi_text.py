@@ -29,7 +29,7 @@ SCHEMES: dict[str, dict[str, Any]] = {
                 "authorizationUrl": f"{about.SIGN_IN_URL}/oauth2/authorize",
                 "tokenUrl": _TOKEN_URL,
                 "refreshUrl": _TOKEN_URL,
-                "scopes": {"openid": "the id of the user", "email": "the e-mail address", "profile": "the profile"},
+                "scopes": {"openid": "An ID token, which the API takes."},  # others alone would give none
             }
         },
     },

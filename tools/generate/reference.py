@@ -22,7 +22,6 @@ const ui = SwaggerUIBundle({
   oauth2RedirectUrl: location.origin + location.pathname + "/signed-in",
   onComplete: () => ui.initOAuth({
     clientId: ui.specSelectors.specJson().getIn(["components", "securitySchemes", "users", "x-client-id"]),
-    scopes: "openid email profile",
     usePkceWithAuthorizationCodeGrant: true,
   }),
 });
