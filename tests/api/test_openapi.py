@@ -142,7 +142,7 @@ def test_a_missing_retry_after_is_detected(nobody: Person, problem: Problem) -> 
 def test_no_schema_has_a_default_which_generators_of_types_take_for_a_required_member() -> None:
     members = DOCUMENT["components"]["schemas"]["NewTask"]["properties"]
     assert '"default"' not in json.dumps(DOCUMENT["components"]["schemas"])
-    assert members["status"]["description"].endswith('Default: `"pending"`.')
+    assert members["status"]["description"].endswith('; default: `"pending"`')
 
 
 @pytest.mark.aggregate

@@ -26,7 +26,7 @@ from tools.generate.openapi_text import (
     SECURITY,
     SHARED_PROBLEMS,
 )
-from tools.generate.operations import EXAMPLES, ID, OPERATIONS, TAGS, Operation
+from tools.generate.operations import EXAMPLES, ID, INSTANT, OPERATIONS, TAGS, Operation
 from tools.generate.schemas import Schema
 from tools.stages import ROOT
 
@@ -196,14 +196,20 @@ def _parameters(path: str, types: Declared, described: Operation) -> list[Schema
         schema |= next((kind for kind in schema.pop("anyOf", []) if kind.get("type") != "null"), {}) | schema
         about = {"description": schema.pop("description")} if "description" in schema else {}
         schema |= {"default": field.default} if isinstance(field.default, Limit) else {}
+        schema |= {"examples": examples} if (examples := _examples(schema)) else {}
         parameters.append({"name": field.name, "in": "query", "required": field.required, **about, "schema": schema})
     for name in described.request_headers:
         description, schema = REQUEST_HEADERS[name]
         about = {"description": description, "schema": {"type": "string"} | schema}
-        # An example of an optional header would be sent by whoever tries the operation out.
-        example = {"example": "order-17"} if described.requires_key else {}
+        # Swagger UI would send the example of an optional header; it does not send those of a schema.
+        example = {"example": schema["examples"][0]} if described.requires_key else {}
         parameters.append({"name": name, "in": "header", "required": described.requires_key, **about, **example})
     return parameters
+
+
+def _examples(schema: Schema) -> list[Any]:
+    """Return a valid value of an optional query parameter, for clients such as Postman that fill in every parameter."""
+    return schema.get("enum", [])[:1] or [INSTANT] * (schema.get("format") == "date-time")
 
 
 def _responses(path: str, entry: RouteEntry, types: Declared, described: Operation) -> dict[str, Any]:

@@ -46,14 +46,14 @@ SCHEMES: dict[str, dict[str, Any]] = {
 }
 
 _TAGS = r'(W/)?"[!#-~]*"'
-_TAG_LIST = {"pattern": rf"^(\*|{_TAGS}([ \t]*,[ \t]*{_TAGS})*)$"}
+_TAG_LIST = {"pattern": rf"^(\*|{_TAGS}([ \t]*,[ \t]*{_TAGS})*)$", "examples": ['"1"']}
 REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
     "Idempotency-Key": (
         (
             "1 to 255 visible ASCII characters, bare or quoted, such as a new UUID. For 24 hours the same key with the same"
             " body is the same request: it gives the first response again, and nothing is done twice."
         ),
-        {"pattern": r'^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$'},
+        {"pattern": r'^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$', "examples": ["order-17"]},
     ),
     "If-Match": (
         (

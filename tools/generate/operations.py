@@ -177,4 +177,4 @@ EXAMPLES: dict[Any, object] = {
     about.Links: about.links("https://api.example.com"),
     about.Health: about.Health("ok", __version__),
 }
-ID = _TASK.task_id
+ID, INSTANT = _TASK.task_id, str(_TASK.due_at)

@@ -71,8 +71,8 @@ def _described(schema: Schema) -> Schema:
     for member in schema.get("properties", {}).values():
         if "default" in member:
             member["x-default"] = member.pop("default")
-            told = f"Default: `{json.dumps(member['x-default'])}`."
-            member["description"] = f"{member['description']}. {told}" if "description" in member else told
+            rules = [part["description"] for part in [member, *member.get("anyOf", [])] if "description" in part]
+            member["description"] = "; ".join([*rules[:1], f"default: `{json.dumps(member['x-default'])}`"])
     return schema
 
 
@@ -91,7 +91,9 @@ def _problem(problem: Problem) -> Schema:
                 "type": "object",
                 "properties": place | {"detail": {"type": "string"}},
                 "required": ["detail"],
-                "oneOf": [{"required": [name]} for name in place],
+                # One of `place`: said by a number, because generators make a type of its own for each schema of a `oneOf`.
+                "minProperties": 2,
+                "maxProperties": 2,
                 "additionalProperties": False,
             },
         }
