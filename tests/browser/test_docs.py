@@ -35,12 +35,15 @@ def authorize(person: Person) -> None:
 
 
 def try_out(person: Person, operation: str) -> tuple[int, Any]:
-    """Send an operation from the page as it stands; return status and JSON body of the response."""
+    """Send an operation from the page as it stands, without what is optional; return status and JSON body of the response."""
     block = person.page.locator(f"#operations-{operation}")
     block.locator(".opblock-summary-control").click()
     block.get_by_role("button", name="Try it out").click()
     with person.page.expect_response(lambda response: response.request.resource_type == "fetch") as received:
         block.get_by_role("button", name="Execute").click()
+    request = received.value.request
+    assert parse_qs(urlsplit(request.url).query).keys() <= {"limit"}  # which has a default
+    assert not request.headers.keys() & {"if-match", "if-none-match"}
     return received.value.status, received.value.json()
 
 
@@ -51,6 +54,7 @@ def test_authorize_signs_in_and_try_it_out_works(reader: Person) -> None:
     status, page = try_out(reader, "tasks-list_tasks")
     assert (status, [one["task_id"] for one in page["tasks"]]) == (200, [task["task_id"]])
     assert try_out(reader, "service-hello")[0] == 200  # which has an authorizer of its own
+    assert try_out(reader, "tasks-read_task")[0] == 404  # that of the example
 
 
 def test_nothing_is_authorized_before(reader: Person) -> None:
