@@ -212,6 +212,6 @@ class TestThePage:
         in_an_answer = json.dumps({"body": response.body.decode(), "headers": response.headers})
         assert len(in_an_answer.encode()) < 6 * 1024 * 1024 / 2  # AWS Lambda, "Quotas": 6 MB
 
-    @pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+    @pytest.mark.parametrize("path", ["/docs", "/docs/signed-in", "/openapi.json"])
     def test_docs_and_openapi_have_no_query_parameter(self, nobody: Person, path: str) -> None:
         assert nobody("GET", f"{path}?url=https://example.com/evil.json").problem == (422, "validation")
