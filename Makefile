@@ -83,7 +83,7 @@ lock: .venv/lint  ## write the lock files from pyproject.toml, and that of npm
 	$(LOCK) --group pyproject.toml:lint -o tools/requirements-lint.txt
 	$(LOCK) --group pyproject.toml:bench -c requirements.txt -o tools/bench/requirements.txt
 	$(LOCK) --group pyproject.toml:browser -c requirements-dev.txt -o tools/requirements-browser.txt
-	cd tests/browser && npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
+	cd tests/npm && npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 
 clean:  ## delete .venv, caches, dist, and the local users and tasks
 	rm -rf .venv .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -13,7 +13,7 @@ if "AWS_CHALICE_CLI_MODE" in os.environ:  # pragma: no cover - set by the `chali
     import tools.local.chalice_cli  # noqa: F401 - gives the command the settings of its stage; never shipped
 
 from chalicelib import about, start
-from chalicelib.about import Greeting, Health, Links
+from chalicelib.about import Greeting, Health, Links, SignedInQuery
 from chalicelib.auth.authorizers import MachineAuthorizer, UserAuthorizer, authorize, username
 from chalicelib.config import settings
 from chalicelib.http import responses
@@ -109,7 +109,13 @@ def openapi(request: Request) -> Response:
 @app.route("/docs", methods=["GET"])
 def docs() -> Response:
     """Show the OpenAPI document as a page."""
-    return about.docs()
+    return about.page("docs.html")
+
+
+@app.route("/docs/signed-in", methods=["GET"], query=SignedInQuery)
+def docs_signed_in() -> Response:
+    """End the sign-in that began in /docs."""
+    return about.page("signed-in.html")
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # pragma: no cover

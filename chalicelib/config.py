@@ -29,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
     """The Cognito user pool; its ARN also has the Region and the issuer of the tokens."""
     web_client_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+$")]
     """The app client whose ID tokens /tasks accepts."""
+    sign_in_url: Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]+)?$")]
+    """Where the sign-in pages of the pool are, such as https://tasks.auth.eu-central-1.amazoncognito.com."""
     machine_client_ids: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]*(,[A-Za-z0-9]+)*$")]
     """The app clients, separated by commas, whose tokens /sms accepts; empty for none."""
     web_origin: Annotated[str, Meta(pattern=r"^https?://[^/*]+$")]

@@ -10,12 +10,14 @@ from msgspec import Meta, Struct
 
 # Characters that show nothing: by Unicode category (Cc, Cf, Zs, Zl, Zp), or one of the Default_Ignorable_Code_Points of
 # DerivedCoreProperties.txt, or a blank without such a property (U+2800 and U+1D159). Written as part of a character class
-# that the regular expressions of all languages read alike.
-BLANK = (
+# that the regular expressions of all languages read alike; those of JavaScript take no range above U+FFFF without a flag.
+_BLANK_TO_FFFF = (
     r"\x00-\x20\x7f-\xa0\xad"
     "\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f"
-    "\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd"
-    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+)
+BLANK = _BLANK_TO_FFFF + (
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _SURROGATES = r"\ud800-\udfff"
 _CONTROL = {  # the control characters that a text may not have, by those that it may; CR is read as LF
@@ -37,15 +39,15 @@ def text(description: str, max_length: int, *, allowed: Literal["", "\n", "\t\n"
     r"""Return the rule of a text without lone surrogates and without control characters but those `allowed`.
 
     `visible` asks for a character that shows something. The OpenAPI document gets a pattern that the regular expressions of
-    all languages read alike (JSON Schema, "Regular Expressions"); here it ends in `(?![\s\S])`, since `$` would let a last
-    line feed pass.
+    all languages read alike (JSON Schema, "Regular Expressions"), and that takes the few characters above U+FFFF that show
+    nothing for visible; here it ends in `(?![\s\S])`, since `$` would let a last line feed pass.
     """
     control = _CONTROL[allowed]
     return Meta(
         min_length=1 if visible else None,
         max_length=max_length,
         pattern=rf"^{_VISIBLE if visible else ''}[^{control}{_SURROGATES}]*(?![\s\S])",
-        extra_json_schema={"x-pattern": f"^[^{control}]*{f'[^{BLANK}][^{control}]*' if visible else ''}$"},
+        extra_json_schema={"x-pattern": f"^[^{control}]*{f'[^{_BLANK_TO_FFFF}][^{control}]*' if visible else ''}$"},
         description=description,
     )
 

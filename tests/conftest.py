@@ -43,6 +43,7 @@ os.environ |= {
     "USER_POOL_ARN": pool.ARN,
     "WEB_CLIENT_ID": pool.WEB_CLIENT,
     "MACHINE_CLIENT_IDS": f"another,{pool.MACHINE_CLIENT}",
+    "SIGN_IN_URL": "https://sign-in.example.com",
     "WEB_ORIGIN": "http://localhost:3000",
     "STATUS_INDEX_SHARDS": "8",
     "SMS_COUNTRIES": "US,GB",

@@ -14,7 +14,7 @@ Part = dict[str, Any]
 _METHODS = {"delete", "get", "head", "options", "patch", "post", "put", "trace"}
 _UPPER = {"exclusiveMaximum", "maxItems", "maxLength", "maxProperties", "maximum"}
 _LOWER = {"exclusiveMinimum", "minItems", "minLength", "minProperties", "minimum"}
-_NO_RULE = {"$comment", "default", "deprecated", "description", "example", "examples", "title"}
+_NO_RULE = {"$comment", "default", "deprecated", "description", "example", "examples", "title", "x-default"}
 _COMPARED = _UPPER | _LOWER | {"additionalProperties", "const", "enum", "items", "properties", "required", "type"}
 
 
@@ -137,8 +137,9 @@ def _problems(old: Part, new: Part, where: str) -> Iterator[str]:
 
 def _request(old: Part, new: Part, where: str) -> Iterator[str]:
     """Find what a client could send and no longer can, or what means something else now."""
-    if old.get("default") != new.get("default"):
-        yield f"has the default {json.dumps(new.get('default'))} for {where}, not {json.dumps(old.get('default'))}"
+    earlier, current = (json.dumps(part.get("default", part.get("x-default"))) for part in (old, new))
+    if earlier != current:
+        yield f"has the default {current} for {where}, not {earlier}"
     for before in _alternatives(old):
         found = [list(_request_one(before, after, where)) for after in _alternatives(new) if _is_same_kind(before, after)]
         yield from min(found, key=len, default=[f"no longer accepts {_kind(before)} for {where}"])

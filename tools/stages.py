@@ -63,7 +63,13 @@ def placeholder_settings() -> dict[str, str]:
     """Return values for the settings that only deployed resources have, for commands that do not call AWS."""
     name = "SetByTheMergeTemplate"
     pool = f"arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_{name}"
-    return {"TABLE_NAME": name, "USER_POOL_ARN": pool, "WEB_CLIENT_ID": name, "MACHINE_CLIENT_IDS": ""}
+    return {
+        "TABLE_NAME": name,
+        "USER_POOL_ARN": pool,
+        "WEB_CLIENT_ID": name,
+        "MACHINE_CLIENT_IDS": "",
+        "SIGN_IN_URL": f"https://{name}",
+    }
 
 
 def apply_placeholder_settings(stage: str) -> None:

@@ -34,6 +34,11 @@ output "machine_client_secret" {
   sensitive   = true
 }
 
+output "sign_in_url" {
+  description = "Value of the setting SIGN_IN_URL."
+  value       = "https://${aws_cognito_user_pool_domain.users.domain}.auth.${data.aws_region.current.id}.amazoncognito.com"
+}
+
 output "token_url" {
   description = "Where a machine gets its token."
   value       = "https://${aws_cognito_user_pool_domain.users.domain}.auth.${data.aws_region.current.id}.amazoncognito.com/oauth2/token"

@@ -35,7 +35,7 @@ CALLERS: dict[str, Callable[[Person], str | None]] = {
     "a machine, expired": lambda _: token(machine_claims(exp=1), "for-access"),
 }
 
-OPEN_TO_ALL = ("GET /", "GET /health", "GET /openapi.json", "GET /docs")
+OPEN_TO_ALL = ("GET /", "GET /health", "GET /openapi.json", "GET /docs", "GET /docs/signed-in")
 OPENS = {
     "POST /tasks": {"the owner": 201, "another user": 201, "an admin": 201},
     "GET /tasks": {"the owner": 200, "another user": 200, "an admin": 200},

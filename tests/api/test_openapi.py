@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
+import app as app_module
 from app import app
 from chalicelib import __version__
-from chalicelib.problems import Problem
+from chalicelib.config import settings
+from chalicelib.problems import Forbidden, MethodNotAllowed, Problem, TooManyRequests, Unavailable
 from tests.support import documented
 from tests.support.people import Person
 from tools.generate import openapi, reference
@@ -27,8 +29,8 @@ def test_the_document_is_up_to_date() -> None:
     assert openapi.document() == DOCUMENT, "run: make generate"
 
 
-def test_the_docs_page_contains_the_pinned_viewer() -> None:
-    assert reference.render() == reference.PAGE.read_text(), "run: make generate"
+def test_the_docs_pages_contain_the_pinned_viewer() -> None:
+    assert reference.pages() == {path: path.read_text() for path in reference.pages()}, "run: make generate"
 
 
 def test_the_document_is_valid() -> None:
@@ -41,25 +43,39 @@ def test_every_pattern_is_valid_in_every_language() -> None:
     for pattern in map(json.loads, patterns):
         assert re.compile(pattern)
         assert not re.search(r"\(\?|\\u", pattern), pattern  # which not all of ECMA-262, RE2 and Rust know
+        assert max(pattern) <= "\uffff", pattern  # beyond it, JavaScript without the flag `u` reads two characters
 
 
 def test_the_document_is_served_as_it_is_generated(nobody: Person) -> None:
     response = nobody("GET", "/openapi.json")
     assert response.headers["Content-Type"] == "application/json"
-    assert response.json == DOCUMENT
+    text = openapi.DOCUMENT.read_text().replace("https://PREFIX.auth.REGION.amazoncognito.com", settings.sign_in_url)
+    assert response.json == json.loads(text.replace("WEB_CLIENT_ID", settings.web_client_id))
     assert response.json["info"]["version"] == __version__
+
+
+def test_the_served_document_says_how_to_get_a_token_of_this_stage(nobody: Person) -> None:
+    schemes = nobody("GET", "/openapi.json").json["components"]["securitySchemes"]
+    assert schemes["users"]["x-client-id"] == settings.web_client_id
+    flows = [schemes["users"]["flows"]["authorizationCode"], schemes["machines"]["flows"]["clientCredentials"]]
+    assert {flow["tokenUrl"] for flow in flows} == {f"{settings.sign_in_url}/oauth2/token"}
+    assert flows[0]["authorizationUrl"] == f"{settings.sign_in_url}/oauth2/authorize"
+    assert list(flows[1]["scopes"]) == app_module.machines.scopes
 
 
 def test_the_document_contains_every_route_and_every_problem() -> None:
     assert set(OPERATIONS) == {(path, method.lower()) for path, entries in app.routes.items() for method in entries}
-    assert {kind.__name__ for kind in Problem.__subclasses__()} <= DOCUMENT["components"]["schemas"].keys()
+    documented_kinds = {kind.__name__ for kind in Problem.__subclasses__()} - {MethodNotAllowed.__name__}  # of no operation
+    assert documented_kinds <= DOCUMENT["components"]["schemas"].keys()
+    assert all(f"`{kind.slug}`" in DOCUMENT["info"]["description"] for kind in Problem.__subclasses__())
 
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_the_document_names_the_authorizers_of_the_routes(path: str, method: str) -> None:
     authorizer = app.routes[path][method.upper()].authorizer
-    security = DOCUMENT["paths"][path][method].get("security")
-    assert security == ([{authorizer.name: getattr(authorizer, "scopes", [])}] if authorizer else None)
+    scheme = {"users": "users", "user_authorizer": "users", "machines": "machines"}
+    security = DOCUMENT["paths"][path][method]["security"]
+    assert security == ([{scheme[authorizer.name]: getattr(authorizer, "scopes", [])}] if authorizer else [])
 
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
@@ -94,6 +110,39 @@ def test_a_missing_or_undocumented_header_is_detected(alice: Person, header: str
         documented.assert_documented("POST", "/tasks", 201, less, response.body.decode())
     with pytest.raises(AssertionError, match="retry-after"):
         documented.assert_documented("POST", "/tasks", 201, response.headers | {"Retry-After": "1"}, response.body.decode())
+
+
+@pytest.mark.parametrize("change", [{"status": 403}, {"type": "urn:problem:forbidden"}, {"errors": []}])
+def test_an_error_with_the_body_of_another_one_is_detected(nobody: Person, change: dict[str, object]) -> None:
+    response = nobody("GET", "/tasks")
+    documented.assert_documented("GET", "/tasks", 401, response.headers, response.body.decode())
+    with pytest.raises(AssertionError, match="GET /tasks returned 401"):
+        documented.assert_documented("GET", "/tasks", 401, response.headers, json.dumps(response.json | change))
+    forbidden = Forbidden().response(response.headers["X-Request-Id"]).body
+    with pytest.raises(AssertionError, match="with the body of another error"):
+        documented.assert_documented("GET", "/tasks", 401, response.headers, forbidden)
+
+
+def test_an_error_that_an_operation_cannot_return_is_detected(nobody: Person) -> None:
+    response = nobody("GET", "/health?unknown=1")
+    body = Forbidden().response(response.headers["X-Request-Id"]).body
+    with pytest.raises(AssertionError, match="GET /health returned 403"):
+        documented.assert_documented("GET", "/health", 403, response.headers, body)
+
+
+@pytest.mark.parametrize("problem", [TooManyRequests(1), Unavailable()])
+def test_a_missing_retry_after_is_detected(nobody: Person, problem: Problem) -> None:
+    headers = nobody("GET", "/health").headers | {"Content-Type": "application/problem+json"}
+    body = problem.response(headers["X-Request-Id"]).body
+    documented.assert_documented("GET", "/health", problem.status, headers | {"Retry-After": "1"}, body)
+    with pytest.raises(AssertionError, match=r"without .'retry-after'"):
+        documented.assert_documented("GET", "/health", problem.status, headers, body)
+
+
+def test_no_schema_has_a_default_which_generators_of_types_take_for_a_required_member() -> None:
+    members = DOCUMENT["components"]["schemas"]["NewTask"]["properties"]
+    assert '"default"' not in json.dumps(DOCUMENT["components"]["schemas"])
+    assert members["status"]["description"].endswith('; default: `"pending"`')
 
 
 @pytest.mark.aggregate
@@ -146,7 +195,16 @@ class TestThePage:
         assert [len(hashes) for hashes in parts.values()] == [2, 1]
         assert response.headers["Content-Security-Policy"] == (
             f"default-src 'none'; script-src {' '.join(parts['script'])}; style-src {parts['style'][0]}; "
-            "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            f"connect-src 'self' {settings.sign_in_url}; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        assert response.headers["Content-Security-Policy"].removesuffix("; frame-ancestors 'none'") in page
+
+    def test_the_page_at_the_end_of_a_sign_in_runs_its_own_script_only(self, nobody: Person) -> None:
+        response = nobody("GET", "/docs/signed-in?code=abc&state=def")
+        (script,) = re.findall("<script>(.*?)</script>", response.body.decode(), re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert response.headers["Content-Security-Policy"] == (
+            f"default-src 'none'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
 
     def test_the_docs_page_fits_into_a_response_of_lambda(self, nobody: Person) -> None:
@@ -154,6 +212,6 @@ class TestThePage:
         in_an_answer = json.dumps({"body": response.body.decode(), "headers": response.headers})
         assert len(in_an_answer.encode()) < 6 * 1024 * 1024 / 2  # AWS Lambda, "Quotas": 6 MB
 
-    @pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+    @pytest.mark.parametrize("path", ["/docs", "/docs/signed-in", "/openapi.json"])
     def test_docs_and_openapi_have_no_query_parameter(self, nobody: Person, path: str) -> None:
         assert nobody("GET", f"{path}?url=https://example.com/evil.json").problem == (422, "validation")

@@ -116,7 +116,9 @@ def test_a_plain_view_is_in_the_document_once_it_is_described(monkeypatch: pytes
     ):
         openapi.write()
     assert not openapi.DOCUMENT.exists()
-    monkeypatch.setitem(operations.OPERATIONS, "plain", operations.Operation(200, "A greeting.", tag="service"))
+    monkeypatch.setitem(
+        operations.OPERATIONS, "plain", operations.Operation(200, "A greeting.", "For tests.", tag="service")
+    )
     openapi.write()
     written = json.loads(openapi.DOCUMENT.read_text())["paths"]["/plain"]["get"]
     assert written["summary"] == "Greet the world."

@@ -33,6 +33,7 @@ SHELL = {
     "USER_POOL_ARN": "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_laptop",
     "WEB_CLIENT_ID": "laptop",
     "MACHINE_CLIENT_IDS": "laptop",
+    "SIGN_IN_URL": "http://laptop",
     "WEB_ORIGIN": "http://laptop",
     "AWS_DEFAULT_REGION": "cn-north-1",
 }
@@ -90,7 +91,7 @@ class TestPackage:
         resources = json.loads((bare / "sam.json").read_text())["Resources"]
         for name in ("APIHandler", "UserAuthorizer"):
             variables = resources[name]["Properties"]["Environment"]["Variables"]
-            empty = {"TABLE_NAME", "USER_POOL_ARN", "WEB_CLIENT_ID", "MACHINE_CLIENT_IDS"}
+            empty = {"TABLE_NAME", "USER_POOL_ARN", "WEB_CLIENT_ID", "MACHINE_CLIENT_IDS", "SIGN_IN_URL"}
             assert empty <= {variable for variable, value in variables.items() if value == ""}
         assert "SetByTheMergeTemplate" in json.dumps(resources["RestAPI"])
 

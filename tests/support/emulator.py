@@ -36,6 +36,7 @@ SETTINGS = {
     "UserPoolArn": "USER_POOL_ARN",
     "WebClientId": "WEB_CLIENT_ID",
     "MachineClientId": "MACHINE_CLIENT_IDS",
+    "SignInUrl": "SIGN_IN_URL",
 }
 """The settings of the functions, by the output of the stack that has their value."""
 

@@ -68,7 +68,7 @@ BASE: dict[str, Any] = {
                 "type": "object",
                 "properties": {
                     "title": text(minLength=1, maxLength=200),
-                    "status": {"anyOf": [text(enum=["new", "old"]), {"type": "null"}], "default": "new"},
+                    "status": {"anyOf": [text(enum=["new", "old"]), {"type": "null"}], "x-default": "new"},
                     "size": {"type": ["integer", "null"]},
                     "weight": {"type": "number"},
                     "tags": {"type": "array", "maxItems": 9, "items": text()},
@@ -133,7 +133,7 @@ BREAKING = [
     (f"{IN}/properties/tags/items/format", "date", "POST /a no longer accepts another format for an item of tags in the body."),
     (f"{STATUS}/anyOf/0/enum", ["new"], 'POST /a no longer accepts the value "old" for status in the body.'),
     (f"{STATUS}/anyOf", [text(enum=["new", "old"])], "POST /a no longer accepts a value of type null for status in the body."),
-    (f"{STATUS}/default", REMOVED, 'POST /a has the default null for status in the body, not "new".'),
+    (f"{STATUS}/x-default", REMOVED, 'POST /a has the default null for status in the body, not "new".'),
     (f"{POST}/requestBody/content/text~1plain/schema", {"additionalProperties": False}, "POST /a no longer accepts members that it does not know in the body."),
     (OK, REMOVED, "GET /a no longer responds with 200."),
     (f"{POST}/responses/409", REMOVED, "POST /a no longer responds with 409."),

@@ -29,7 +29,7 @@ from tools.deploy import stack
 from tools.deploy import template as merging
 from tools.errors import CommandError
 
-OPEN = {("/", "get"), ("/health", "get"), ("/openapi.json", "get"), ("/docs", "get")}
+OPEN = {("/", "get"), ("/health", "get"), ("/openapi.json", "get"), ("/docs", "get"), ("/docs/signed-in", "get")}
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def test_the_routes_of_readme_are_the_routes_of_the_app() -> None:
         for method, path, what in re.findall(r"^\| `([A-Z]+) (\S+)` \| [^|]+ \| (.+) \|$", README, re.MULTILINE)
     }
     routes = {
-        (method, path): entry.view_function.__doc__
+        (method, path): str(entry.view_function.__doc__).partition("\n\n")[0]
         for path, entries in app.routes.items()
         for method, entry in entries.items()
     }

@@ -19,6 +19,7 @@ _SETTINGS = {
     "UserPoolArn": "USER_POOL_ARN",
     "WebClientId": "WEB_CLIENT_ID",
     "MachineClientId": "MACHINE_CLIENT_IDS",
+    "SignInUrl": "SIGN_IN_URL",
 }
 """The setting that each output of the stack gives."""
 

@@ -54,7 +54,7 @@ def merge() -> dict[str, Any]:
         "Description": "The task API: table, users, API, functions, logs and alarms.",
         "Parameters": resources["Parameters"] | package["Parameters"],
         "Conditions": resources["Conditions"] | package["Conditions"],
-        "Resources": _with_skips(resources["Resources"]) | _functions() | _api() | package["Resources"],
+        "Resources": _with_skips(resources["Resources"]) | _functions(resources["Outputs"]) | _api() | package["Resources"],
         "Outputs": resources["Outputs"],
     }
 
@@ -84,12 +84,13 @@ def write() -> None:
     MERGE_TEMPLATE.write_text(render())
 
 
-def _functions() -> dict[str, Any]:
+def _functions(outputs: dict[str, Any]) -> dict[str, Any]:
     variables = {
         "TABLE_NAME": {"Ref": "Table"},
         "USER_POOL_ARN": {"Fn::GetAtt": ["UserPool", "Arn"]},
         "WEB_CLIENT_ID": {"Ref": "WebClient"},
         "MACHINE_CLIENT_IDS": {"Ref": "MachineClient"},
+        "SIGN_IN_URL": outputs["SignInUrl"]["Value"],
         "WEB_ORIGIN": {"Ref": "WebOrigin"},
     }
     function = {

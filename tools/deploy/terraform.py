@@ -16,6 +16,7 @@ from tools.stages import ROOT
 _MODULE = ROOT / ".chalice" / "terraform"
 _REFERENCES = {
     "AWS::Region": "data.aws_region.current.id",
+    "DomainPrefix": "aws_cognito_user_pool_domain.users.domain",
     "MachineClient": "aws_cognito_user_pool_client.machine.id",
     "Stage": "local.stage",
     "Table": "aws_dynamodb_table.tasks.name",

@@ -1,7 +1,6 @@
 """Writes chalicelib/static/openapi.json from the routes, the types that they declare, and operations.py."""
 
 import inspect
-import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -18,15 +17,16 @@ from chalicelib.values import Limit
 from tools.errors import CommandError
 from tools.generate import schemas
 from tools.generate.openapi_text import (
-    COMMON_HEADERS,
     HEADERS,
     INTRODUCTION,
     OPTIONAL_HEADERS,
     PROBLEMS,
     REQUEST_HEADERS,
+    SCHEMES,
     SECURITY,
+    SHARED_PROBLEMS,
 )
-from tools.generate.operations import EXAMPLES, ID, OPERATIONS, TAGS, Operation
+from tools.generate.operations import EXAMPLES, ID, INSTANT, OPERATIONS, TAGS, Operation
 from tools.generate.schemas import Schema
 from tools.stages import ROOT
 
@@ -55,13 +55,14 @@ def document() -> dict[str, Any]:
             "title": "Task API",
             "version": __version__,
             "description": INTRODUCTION,
+            "contact": {"name": "the operators of this API"},
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": ".", "description": "where this document is"}],
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": schemas.components(types),
+            "schemas": _used_schemas(schemas.components(types), paths, responses),
             "responses": responses,
             "headers": {
                 name: {
@@ -71,10 +72,7 @@ def document() -> dict[str, Any]:
                 }
                 for name, (description, schema) in HEADERS.items()
             },
-            "securitySchemes": {
-                name: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": f"Takes {token}."}
-                for name, (_, token) in SECURITY.items()
-            },
+            "securitySchemes": SCHEMES,
         },
     }
 
@@ -111,7 +109,7 @@ def list_mistakes() -> list[str]:
 def _mistakes(entry: RouteEntry) -> Iterator[str]:
     view, types = entry.view_function, declared(entry)
     name = view.__name__
-    if not inspect.getdoc(view):
+    if not summary(entry):
         yield f"has no summary: give its view {name} a docstring of one sentence."
     taken, given = inspect.signature(view).parameters.keys() - {"request"}, set(entry.view_args)
     if taken != given:
@@ -140,6 +138,15 @@ def _schema_error(kind: Any) -> str:
     return ""
 
 
+def summary(entry: RouteEntry) -> str:
+    """Return the first sentence of the docstring of a view, which is a paragraph of its own."""
+    return _docstring(entry)[0]
+
+
+def _docstring(entry: RouteEntry) -> list[str]:
+    return (inspect.getdoc(entry.view_function) or "").split("\n\n", 1)
+
+
 def declared(entry: RouteEntry) -> Declared:
     """Return what a route declares that it takes and returns."""
     nothing = Declared(None, None, None, None)
@@ -158,7 +165,8 @@ def _operation(method: str, path: str, entry: RouteEntry) -> dict[str, Any]:
     described, types = OPERATIONS[name], declared(entry)
     operation: dict[str, Any] = {
         "operationId": name,
-        "summary": inspect.getdoc(entry.view_function),
+        "summary": summary(entry),
+        "description": "\n\n".join(filter(None, [*_docstring(entry)[1:], described.description])),
         "tags": [_tag(path, entry)],
         "parameters": _parameters(path, types, described),
         "responses": _responses(path, entry, types, described),
@@ -168,8 +176,9 @@ def _operation(method: str, path: str, entry: RouteEntry) -> dict[str, Any]:
         content = {media_type: schemas.content(types.body) for media_type in media_types}
         operation["requestBody"] = {"required": True, "content": content}
     if entry.authorizer:
-        operation["security"] = [{entry.authorizer.name: getattr(entry.authorizer, "scopes", [])}]
-    return {name: value for name, value in operation.items() if value}
+        _, scheme = SECURITY[entry.authorizer.name]
+        operation["security"] = [{scheme: getattr(entry.authorizer, "scopes", [])}]
+    return {name: value for name, value in operation.items() if value} | {"security": operation.get("security", [])}
 
 
 def _tag(path: str, entry: RouteEntry) -> str:
@@ -187,18 +196,24 @@ def _parameters(path: str, types: Declared, described: Operation) -> list[Schema
         schema |= next((kind for kind in schema.pop("anyOf", []) if kind.get("type") != "null"), {}) | schema
         about = {"description": schema.pop("description")} if "description" in schema else {}
         schema |= {"default": field.default} if isinstance(field.default, Limit) else {}
+        schema |= {"examples": examples} if (examples := _examples(schema)) else {}
         parameters.append({"name": field.name, "in": "query", "required": field.required, **about, "schema": schema})
     for name in described.request_headers:
         description, schema = REQUEST_HEADERS[name]
         about = {"description": description, "schema": {"type": "string"} | schema}
-        # An example of an optional header would be sent by whoever tries the operation out.
-        example = {"example": "order-17"} if described.requires_key else {}
+        # Swagger UI would send the example of an optional header; it does not send those of a schema.
+        example = {"example": schema["examples"][0]} if described.requires_key else {}
         parameters.append({"name": name, "in": "header", "required": described.requires_key, **about, **example})
     return parameters
 
 
+def _examples(schema: Schema) -> list[Any]:
+    """Return a valid value of an optional query parameter, for clients such as Postman that fill in every parameter."""
+    return schema.get("enum", [])[:1] or [INSTANT] * (schema.get("format") == "date-time")
+
+
 def _responses(path: str, entry: RouteEntry, types: Declared, described: Operation) -> dict[str, Any]:
-    success: Schema = {"description": described.description, "headers": _headers(*described.headers)}
+    success: Schema = {"description": described.response, "headers": _headers(*described.headers)}
     if types.returns:
         success["content"] = {described.media_type: schemas.content(types.returns)}
     elif described.status == 200:  # noqa: PLR2004 - with a body that no type describes
@@ -206,10 +221,15 @@ def _responses(path: str, entry: RouteEntry, types: Declared, described: Operati
     links = _links(path, entry, types)
     responses = {str(described.status): success | ({"links": links} if links else {})}
     if "If-None-Match" in described.request_headers:
-        responses["304"] = {"description": "Not modified.", "headers": _headers(*described.headers)}
+        responses["304"] = {"description": "The client has this version already.", "headers": _headers(*described.headers)}
     possible = _problems(path, entry, types, described)
-    for status, group in itertools.groupby([PROBLEMS[kind] for kind in possible], lambda problem: problem.status):
-        responses[str(status)] = _problem_response(list(group))
+    of_its_own = {kind.status for kind in possible if kind not in SHARED_PROBLEMS}
+    for status in sorted(of_its_own):
+        group = [PROBLEMS[kind] for kind in possible if kind.status == status]
+        responses[str(status)] = _problem_response(group, " Or: ".join(str(inspect.getdoc(one)) for one in group))
+    shared = [PROBLEMS[kind] for kind in possible if kind.status not in of_its_own]
+    listed = ", ".join(f"{problem.status} `{problem.slug}`" for problem in shared)
+    responses["default"] = _problem_response(shared, f"An error that is not of this operation alone: {listed}.")
     return dict(sorted(responses.items()))
 
 
@@ -225,12 +245,12 @@ def _problems(path: str, entry: RouteEntry, types: Declared, described: Operatio
     return sorted((kind for kind in PROBLEMS if kind in possible), key=lambda kind: kind.status)
 
 
-def _problem_response(possible: list[Problem]) -> Schema:
+def _problem_response(possible: list[Problem], description: str) -> Schema:
     kinds = [{"$ref": f"#/components/schemas/{type(problem).__name__}"} for problem in possible]
     examples = {problem.slug: {"value": schemas.body(problem)} for problem in possible}
     content = {"schema": kinds[0] if len(kinds) == 1 else {"oneOf": kinds}, "examples": examples}
     return {
-        "description": " Or: ".join(f"{problem.title}." for problem in possible),
+        "description": description,
         "headers": _headers(*(name for problem in possible for name in problem.headers)),
         "content": {"application/problem+json": content},
     }
@@ -260,11 +280,19 @@ def _extract_problems(all_responses: Iterable[Schema]) -> Schema:
     for responses in all_responses:
         for status, response in responses.items():
             if "application/problem+json" in response.get("content", {}):
-                name = "-or-".join(response["content"]["application/problem+json"]["examples"])
+                examples = response["content"]["application/problem+json"]["examples"]
+                statuses = (str(example["value"]["status"]) for example in examples.values())
+                name = "-".join(["error", *statuses]) if status == "default" else "-or-".join(examples)
                 extracted[name] = response
                 responses[status] = {"$ref": f"#/components/responses/{name}"}
     return dict(sorted(extracted.items()))
 
 
+def _used_schemas(named: Schema, *parts: Any) -> Schema:
+    """Return the schemas to which something in them or in these parts of the document refers."""
+    text = json.dumps([named, *parts])
+    return {name: schema for name, schema in named.items() if f'"#/components/schemas/{name}"' in text}
+
+
 def _headers(*names: str) -> Schema:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted({*COMMON_HEADERS, *names})}
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted(set(names))}

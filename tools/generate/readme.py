@@ -1,12 +1,12 @@
-"""Writes the table of routes in README.md: method and path, who may call it, and the docstring of the view."""
+"""Writes the table of routes in README.md: method and path, who may call it, and the view's summary."""
 
-import inspect
 import re
 
 from chalice.app import RouteEntry
 
 import app
 from tools.errors import CommandError
+from tools.generate.openapi import summary
 from tools.generate.openapi_text import SECURITY
 from tools.stages import ROOT
 
@@ -17,7 +17,7 @@ _START, _END = "<!-- routes, written by make generate -->\n", "<!-- end of route
 def render() -> str:
     """Return README.md with the routes that the app has; raises CommandError without the place for them."""
     rows = [
-        f"| `{method} {path}` | {_callers(entry)} | {inspect.getdoc(entry.view_function)} |\n"
+        f"| `{method} {path}` | {_callers(entry)} | {summary(entry)} |\n"
         for path, entries in app.app.routes.items()
         for method, entry in entries.items()
     ]

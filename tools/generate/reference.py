@@ -1,20 +1,65 @@
-"""Writes chalicelib/static/docs.html: the OpenAPI document in Swagger UI, with all scripts and styles inline."""
+"""Writes docs.html, the OpenAPI document in Swagger UI, and signed-in.html, where its sign-in ends, to chalicelib/static.
+
+Scripts and styles are inline.
+"""
 
 import base64
 import hashlib
 from importlib import resources
+from pathlib import Path
 
+from chalicelib import about
 from tools.stages import ROOT
 
-PAGE = ROOT / "chalicelib" / "static" / "docs.html"
-
+_STATIC = ROOT / "chalicelib" / "static"
 _START = """
-SwaggerUIBundle({url: "openapi.json", dom_id: "#reference", deepLinking: true, validatorUrl: null});
+const ui = SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#reference",
+  deepLinking: true,
+  defaultModelsExpandDepth: 0,
+  validatorUrl: null,
+  oauth2RedirectUrl: location.origin + location.pathname + "/signed-in",
+  onComplete: () => ui.initOAuth({
+    clientId: ui.specSelectors.specJson().getIn(["components", "securitySchemes", "users", "x-client-id"]),
+    usePkceWithAuthorizationCodeGrant: true,
+  }),
+});
+"""
+_SIGNED_IN = """
+const answer = new URLSearchParams(location.search);
+const started = window.opener?.swaggerUIRedirectOauth2; // what Swagger UI leaves for this page
+if (!started) {
+  document.querySelector("p").textContent = "No sign-in waits for this page. Open the documentation and choose Authorize.";
+} else {
+  const { auth, redirectUrl, state, callback, errCb } = started;
+  const code = answer.get("code");
+  if (code && answer.get("state") === state) {
+    delete started.state; // it is good for one sign-in
+    auth.code = code;
+    callback({ auth, redirectUrl });
+  } else {
+    const message = answer.get("error_description") ?? "The sign-in did not work, or was not started here. Try again.";
+    errCb({ authId: auth.name, source: "auth", level: "error", message });
+  }
+  close();
+}
 """
 
 
-def render() -> str:
-    """Return the page, with a content security policy that allows only its own scripts and styles; raises ValueError."""
+def pages() -> dict[Path, str]:
+    """Return the text of each file; raises ValueError."""
+    return {_STATIC / "docs.html": _docs(), _STATIC / "signed-in.html": _signed_in()}
+
+
+def write() -> None:
+    """Write the pages."""
+    for path, text in pages().items():
+        path.write_text(text)
+
+
+def _docs() -> str:
+    """Return the page with a content security policy that allows only its own scripts and styles; raises ValueError."""
     viewer = resources.files("flask_swagger_ui") / "dist"
     style = (viewer / "swagger-ui.css").read_text().rpartition("/*#")[0]
     scripts = [(viewer / "swagger-ui-bundle.js").read_text(), _START]
@@ -23,7 +68,7 @@ def render() -> str:
         raise ValueError(message)
     policy = (
         f"default-src 'none'; script-src {' '.join(map(_hash, scripts))}; style-src {_hash(style)}; "
-        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
+        f"connect-src 'self' {about.SIGN_IN_URL}; img-src data:; base-uri 'none'; form-action 'none'"
     )
     return (
         "<!doctype html>\n"
@@ -39,9 +84,13 @@ def render() -> str:
     )
 
 
-def write() -> None:
-    """Write the page."""
-    PAGE.write_text(render())
+def _signed_in() -> str:
+    policy = f"default-src 'none'; script-src {_hash(_SIGNED_IN)}; base-uri 'none'; form-action 'none'"
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<title>Signed in</title>\n</head>\n'
+        f"<body>\n<p>This window closes itself.</p>\n<script>{_SIGNED_IN}</script>\n</body>\n</html>\n"
+    )
 
 
 def _hash(source: str) -> str:

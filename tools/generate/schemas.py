@@ -21,7 +21,7 @@ _REFERENCE = "#/components/schemas/{name}"
 def components(types: Iterable[type]) -> Schema:
     """Return the schemas of these types and of the problems by name; none admits a member that it does not name."""
     _, named = msgspec.json.schema_components(types, schema_hook=_custom, ref_template=_REFERENCE)
-    strict = {name: _typed(schema) | {"additionalProperties": False} for name, schema in named.items()}
+    strict = {name: _described(_typed(schema)) | {"additionalProperties": False} for name, schema in named.items()}
     return strict | {kind.__name__: _problem(problem) for kind, problem in PROBLEMS.items()}
 
 
@@ -63,6 +63,19 @@ def _typed(schema: Any) -> Any:
     return {"type": "string", **typed} if isinstance(texts, list) and all(isinstance(text, str) for text in texts) else typed
 
 
+def _described(schema: Schema) -> Schema:
+    """Return the schema of an object with the defaults of its members in their descriptions, and as `x-default`.
+
+    Generators of types, such as openapi-typescript, make a member with a `default` one that a client must send.
+    """
+    for member in schema.get("properties", {}).values():
+        if "default" in member:
+            member["x-default"] = member.pop("default")
+            rules = [part["description"] for part in [member, *member.get("anyOf", [])] if "description" in part]
+            member["description"] = "; ".join([*rules[:1], f"default: `{json.dumps(member['x-default'])}`"])
+    return schema
+
+
 def _problem(problem: Problem) -> Schema:
     fixed = {name: {"const": value} for name, value in body(problem).items() if name in {"type", "title", "status"}}
     properties: Schema = fixed | {
@@ -78,7 +91,9 @@ def _problem(problem: Problem) -> Schema:
                 "type": "object",
                 "properties": place | {"detail": {"type": "string"}},
                 "required": ["detail"],
-                "oneOf": [{"required": [name]} for name in place],
+                # One of `place`: said by a number, because generators make a type of its own for each schema of a `oneOf`.
+                "minProperties": 2,
+                "maxProperties": 2,
                 "additionalProperties": False,
             },
         }

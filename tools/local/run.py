@@ -86,7 +86,8 @@ def _use_local_aws(port: int) -> Iterator[None]:
         message = f"PORT and AWS_PORT are both {port}. Choose another one: make run AWS_PORT={port + 1}"
         raise CommandError(message)
     with emulator.start_or_join(aws_port, _prepare):
-        users.allow_sign_in_from(origin)
+        api = [f"http://{name}:{port}/docs/signed-in" for name in (HOST, "localhost")]
+        users.allow_redirects(f"{origin}/callback", *api)
         try:
             yield
         except KeyboardInterrupt:
@@ -98,7 +99,7 @@ def _use_local_aws(port: int) -> Iterator[None]:
 def _prepare() -> dict[str, str]:
     _print("Deploying the table, the user pool and its clients (.chalice/resources.json) ...")
     try:
-        settings = stack.deploy(stages.LOCAL, pause=1)
+        settings = stack.deploy(stages.LOCAL, pause=1) | {"SIGN_IN_URL": os.environ["AWS_ENDPOINT_URL"]}
     except CommandError as error:
         message = f"{error} Fix it, or delete {HOME} to start empty; then start again."
         raise CommandError(message) from error

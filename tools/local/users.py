@@ -29,17 +29,18 @@ def ensure_demo_users() -> None:
     boto3.client("cognito-idp").admin_add_user_to_group(UserPoolId=pool_id(), Username=_DEMO[-1], GroupName="admin")
 
 
-def allow_sign_in_from(origin: str) -> None:
-    """Let the sign-in pages redirect to this origin: after a sign-in and after a sign-out to its /callback."""
+def allow_redirects(*urls: str) -> None:
+    """Let the sign-in pages redirect to these addresses, after a sign-in and after a sign-out."""
     cognito = boto3.client("cognito-idp")
     names: Any = {"UserPoolId": pool_id(), "ClientId": os.environ["WEB_CLIENT_ID"]}
     client: Any = cognito.describe_user_pool_client(**names)["UserPoolClient"]
-    urls = client["CallbackURLs"]
-    if f"{origin}/callback" not in urls:
+    allowed = client["CallbackURLs"]
+    new = [url for url in urls if url not in allowed]
+    if new:
         # An update resets what it does not name; the dates are not settings, and an empty value is not accepted.
         kept = {name: value for name, value in client.items() if value and not name.endswith("Date")}
-        urls = [*urls, f"{origin}/callback"]
-        cognito.update_user_pool_client(**kept | {"CallbackURLs": urls, "LogoutURLs": urls})
+        allowed = [*allowed, *new]
+        cognito.update_user_pool_client(**kept | {"CallbackURLs": allowed, "LogoutURLs": allowed})
 
 
 def sign_up(email: str, password: str | None = None) -> str:

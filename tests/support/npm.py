@@ -1,6 +1,7 @@
-"""The packages of npm that check the web app, and the commands of its checks."""
+"""The packages of npm that check the OpenAPI document and the web app, and their commands."""
 
 import fcntl
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-FOLDER = ROOT / "tests" / "browser"
+FOLDER = ROOT / "tests" / "npm"
 MODULES = FOLDER / "node_modules"
 TYPES = ROOT / "web" / "openapi.d.ts"
 
@@ -29,6 +30,7 @@ def install() -> Path:
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the installed packages in this folder."""
+    """Run a command of the installed packages in their folder."""
     program = install() / ".bin" / command[0]
-    return subprocess.run([program, *command[1:]], cwd=FOLDER, capture_output=True, text=True, check=False)
+    environment = os.environ | {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
+    return subprocess.run([program, *command[1:]], cwd=FOLDER, env=environment, capture_output=True, text=True, check=False)
