@@ -102,7 +102,7 @@ COSTS: dict[str, tuple[Send, Cost]] = {
         Cost(["TransactWriteItems", "TransactWriteItems"], 10, 0, 3000),
     ),
 }
-FREE = ["GET /", "GET /docs", "GET /health", "GET /hello", "GET /openapi.json"]
+FREE = ["GET /", "GET /docs", "GET /docs/signed-in", "GET /health", "GET /hello", "GET /openapi.json"]
 
 
 @pytest.mark.parametrize("name", COSTS)

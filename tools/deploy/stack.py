@@ -2,7 +2,6 @@
 
 import copy
 import json
-import os
 from typing import Any
 
 import boto3
@@ -100,13 +99,7 @@ def require_settings(stage: str) -> dict[str, str]:
 
 
 def read_settings(stage: str) -> dict[str, str]:
-    """Return the settings from the outputs of the stack, whatever has deployed it.
-
-    Without a stack, as with Terraform, those in the environment. Raises CommandError if outputs are missing.
-    """
-    given = {setting: os.environ[setting] for setting in _SETTINGS.values() if setting in os.environ}
-    if {"TABLE_NAME", "USER_POOL_ARN"} <= given.keys():
-        return given
+    """Return the settings from the outputs of the stack, whatever has deployed it; raises CommandError if any is missing."""
     stack = _require(stage)
     outputs = _read_outputs(stack)
     if not _SETTINGS.keys() <= outputs.keys():
