@@ -18,6 +18,9 @@ VI VN VU WF WS XK YE YT ZA ZM ZW
 """The countries that have phone numbers, by ISO 3166-1 alpha-2: those of phonenumbers, which takes 20 ms to import."""
 
 
+_ORIGIN = r"(https?|capacitor|tauri)://[A-Za-z0-9.:-]+"
+
+
 class Settings(msgspec.Struct, frozen=True, rename="upper"):
     """Each field is the environment variable of the same name in capitals."""
 
@@ -33,8 +36,11 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
     """Where the sign-in pages of the pool are, such as https://tasks.auth.eu-central-1.amazoncognito.com."""
     machine_client_ids: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]*(,[A-Za-z0-9]+)*$")]
     """The app clients, separated by commas, whose tokens /sms accepts; empty for none."""
-    web_origin: Annotated[str, Meta(pattern=r"^https?://[^/*]+$")]
-    """The one web origin that CORS allows, such as https://app.example.com."""
+    web_origin: Annotated[str, Meta(pattern=rf"^{_ORIGIN}(,{_ORIGIN})*(?![\s\S])")]
+    """The web origins that CORS allows, separated by commas, such as https://app.example.com,capacitor://localhost.
+
+    The first one is in responses to requests from none of them.
+    """
     status_index_shards: Annotated[int, Meta(ge=1, le=64)]
     """Index partitions over which the items of one status are spread. May only grow."""
     sms_countries: Annotated[str, Meta(pattern=r"^([A-Z]{2}(,[A-Z]{2})*)?$")]

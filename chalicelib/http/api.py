@@ -40,8 +40,9 @@ from chalicelib.problems import (
     ValidationFailed,
 )
 
+ORIGINS = settings.web_origin.split(",")
 CORS = CORSConfig(
-    allow_origin=settings.web_origin,
+    allow_origin=ORIGINS[0],
     # The last five are sent by tracing libraries (W3C Trace Context and Baggage, Sentry) and by older clients.
     allow_headers=[
         *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"),
@@ -155,7 +156,7 @@ def respond(chalice_request: chalice.app.Request | None, get_response: Callable[
     except Exception as error:  # noqa: BLE001 - from Chalice itself, for an event that it did not expect
         cause = error
         response = Internal().response(request.id)
-    response.headers |= headers(request.id)
+    response.headers |= headers(request.id, chalice_request.headers.get("origin"))
     if cause is not None and response.status_code >= Internal.status:
         log_line.add_cause(cause)
     _log(request, chalice_request.path, response, time.perf_counter() - started, additions)
@@ -173,10 +174,15 @@ def _identify(path: str, authorizer: Any) -> Identify | None:
     return identify
 
 
-def headers(request_id: str) -> dict[str, str]:
-    """Return the headers of every response."""
-    common = {"X-Request-Id": request_id, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-    return common | CORS.get_access_control_headers()
+def headers(request_id: str, origin: str | None = None) -> dict[str, str]:
+    """Return the headers of every response, here to a request from a page of an origin."""
+    common = {"X-Request-Id": request_id, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Vary": "Origin"}
+    return common | CORS.get_access_control_headers() | allow(origin)
+
+
+def allow(origin: str | None) -> dict[str, str]:
+    """Return the header that allows an origin, if it is one of the stage's; else that of the first one."""
+    return {"Access-Control-Allow-Origin": origin if origin in ORIGINS else ORIGINS[0]}
 
 
 def _conditional(request: Request, response: Response) -> Response:

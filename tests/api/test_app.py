@@ -6,12 +6,15 @@ import re
 from typing import Any
 
 import pytest
+from chalice.config import Config
 
 from app import app
 from chalicelib import __version__
+from chalicelib.http import api
 from tests.support.events import Context, event
 from tests.support.people import Person, client, path_of
 from tests.support.sdk_faults import network
+from tools.local.gateway import Gateway
 
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 INSTANT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
@@ -549,6 +552,21 @@ class TestEveryResponse:
         assert allowed >= {"Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"}
         assert allowed >= {"baggage", "sentry-trace", "traceparent", "tracestate", "X-Requested-With"}
         assert all(name.startswith("Access-Control-") for name in response["headers"])
+
+    @pytest.mark.parametrize(("origin", "allowed"), [
+        ("http://localhost:3000", "http://localhost:3000"), ("capacitor://localhost", "capacitor://localhost"),
+        ("https://evil.example.com", "http://localhost:3000"), ("http://localhost:3000,capacitor://localhost", "http://localhost:3000"),
+    ])  # fmt: skip
+    def test_each_origin_of_the_stage_may_read_responses(
+        self, nobody: Person, monkeypatch: pytest.MonkeyPatch, origin: str, allowed: str
+    ) -> None:
+        monkeypatch.setattr(api, "ORIGINS", ["http://localhost:3000", "capacitor://localhost"])
+        for response in (nobody("GET", "/health", Origin=origin), nobody("GET", "/tasks", Origin=origin)):
+            assert (response.headers["Access-Control-Allow-Origin"], response.headers["Vary"]) == (allowed, "Origin")
+        assert nobody("GET", "/health").headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+        gateway = Gateway(app, Config.create(chalice_app=app))
+        preflight = gateway.handle_request("OPTIONS", "/tasks", {"origin": origin}, None)
+        assert preflight["headers"]["Access-Control-Allow-Origin"] == allowed
 
     @pytest.mark.parametrize(("method", "path", "allow"), [
         ("PUT", "/tasks", "GET POST"), ("DELETE", "/tasks", "GET POST"), ("POST", "/health", "GET"),

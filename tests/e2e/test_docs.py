@@ -36,7 +36,7 @@ def normalize(text: str) -> str:
 def test_the_commands_in_readme_print_the_output_in_readme(server: LocalServer) -> None:
     here = README.replace("http://127.0.0.1:8000", server.url).replace(".venv/bin/python", shlex.quote(sys.executable))
     session = [line for block in re.findall(r"```console\n(.*?)```", here, re.DOTALL) for line in block.splitlines()]
-    session.remove("$ make run")
+    session = [line for line in session if not line.startswith("$ make run")]  # this server runs already
     script = "".join(f"echo {shlex.quote(line)}\n{line[2:]}\necho\n" for line in session if line.startswith("$ "))
     done = subprocess.run(
         ["bash", "-e"], input=script, cwd=ROOT, env=server.environment, capture_output=True, check=True, text=True

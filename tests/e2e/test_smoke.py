@@ -224,6 +224,22 @@ class TestRefusals:
         for name in ("Access-Control-Allow-Headers", "Access-Control-Expose-Headers"):
             assert response.headers[name] == headers[name]
 
+    def test_the_preflights_allow_every_origin_of_the_stage(self, stage: Stage) -> None:
+        (origin,) = ORIGINS & {stage.api("GET", "/health").headers["Access-Control-Allow-Origin"]}
+        gateway = stage.api.emulator.client("apigateway")
+        resources = gateway.get_resources(restApiId=stage.api.api_id, limit=500)["items"]
+        with_preflight = [resource for resource in resources if "OPTIONS" in resource.get("resourceMethods", {})]
+        assert {resource["path"] for resource in with_preflight} == app.routes.keys()
+        for resource in with_preflight:
+            names = {
+                "restApiId": stage.api.api_id,
+                "resourceId": resource["id"],
+                "httpMethod": "OPTIONS",
+                "statusCode": "200",
+            }
+            deployed = gateway.get_integration_response(**names)
+            assert deployed["responseTemplates"] == gateway_responses.preflight(origin)
+
     def test_the_gateway_responses_are_deployed(self, stage: Stage) -> None:
         origin = stage.api("GET", "/health").headers["Access-Control-Allow-Origin"]
         gateway = stage.api.emulator.client("apigateway")

@@ -47,6 +47,11 @@ def test_another_origin_is_in_responses_preflights_and_gateway_responses(api: De
     changed = update(api, "origin", WebOrigin="https://other.example.com")
     for method, path in (("GET", "/health"), ("OPTIONS", "/tasks"), ("GET", "/nowhere")):
         assert changed(method, path).headers["Access-Control-Allow-Origin"] == "https://other.example.com"
+    listed = update(api, "origins", WebOrigin="https://first.example.com,capacitor://localhost")
+    for method, path in (("GET", "/health"), ("OPTIONS", "/tasks"), ("GET", "/nowhere")):
+        assert listed(method, path).headers["Access-Control-Allow-Origin"] == "https://first.example.com"
+    response = listed("GET", "/health", Origin="capacitor://localhost")
+    assert response.headers["Access-Control-Allow-Origin"] == "capacitor://localhost"
 
 
 def test_the_api_is_redeployed_when_a_parameter_in_its_definition_changes() -> None:

@@ -145,11 +145,13 @@ class TestTheApi:
         assert definition["x-amazon-apigateway-gateway-responses"] == gateway_responses.responses(origin)
         assert definition["x-amazon-apigateway-security-policy"] == template.TLS
         for path in definition["paths"].values():
-            response = path["options"]["x-amazon-apigateway-integration"]["responses"]["default"]["responseParameters"]
-            assert response["method.response.header.Access-Control-Allow-Origin"] == f"'{origin}'"
+            response = path["options"]["x-amazon-apigateway-integration"]["responses"]["default"]
+            parameters = response["responseParameters"]
+            assert parameters["method.response.header.Access-Control-Allow-Origin"] == f"'{origin}'"
+            assert response["responseTemplates"] == gateway_responses.preflight(origin)
 
     def test_one_apply_deploys_another_origin(self, module: Module) -> None:
-        module.set_variables(web_origin="https://other.example.com")
+        module.set_variables(web_origin="https://other.example.com,capacitor://localhost")
         module.apply()
         api = module.deployed()
         for method, path in (("GET", "/health"), ("OPTIONS", "/tasks"), ("GET", "/nowhere")):

@@ -15,6 +15,21 @@ def test_region_id_and_issuers_of_a_pool_follow_from_its_arn() -> None:
     )
 
 
+@pytest.mark.parametrize(("origins", "is_valid"), [
+    ("https://app.example.com", True), ("http://localhost:3000,capacitor://localhost,tauri://localhost", True),
+    ("https://app.example.com,", False), ("https://app.example.com, https://b.example.com", False), ("https://a.example.com/", False),
+    ("https://*.example.com", False), ("*", False), ("null", False), ("ftp://a.example.com", False), ('https://a"b.example.com', False),
+    ("https://app.example.com,*", False), ("https://app.example.com\n", False),
+])  # fmt: skip
+def test_web_origin_is_a_list_of_origins(monkeypatch: pytest.MonkeyPatch, origins: str, is_valid: bool) -> None:  # noqa: FBT001 - a case
+    monkeypatch.setenv("WEB_ORIGIN", origins)
+    if is_valid:
+        assert config.read().web_origin == origins
+    else:
+        with pytest.raises(RuntimeError, match="WEB_ORIGIN"):
+            config.read()
+
+
 @pytest.mark.parametrize("name", ["TABLE_NAME", "USER_POOL_ARN", "WEB_CLIENT_ID", "WEB_ORIGIN", "STATUS_INDEX_SHARDS"])
 @pytest.mark.parametrize("value", [None, "", "*"])
 def test_a_missing_or_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str | None) -> None:

@@ -59,7 +59,7 @@ def test_each_authorizer_admits_whom_it_should(swagger: Any) -> None:
     }
 
 
-def test_every_route_allows_the_one_origin() -> None:
+def test_every_route_has_the_same_cors() -> None:
     routes = [entry for entries in app.routes.values() for entry in entries.values()]
     assert all(entry.cors == api.CORS for entry in routes)
     assert all(entry.content_types == [] for entry in routes)  # a type is judged by the app

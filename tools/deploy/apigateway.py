@@ -22,7 +22,8 @@ def configure_stage(api_id: str, stage: str) -> None:
     gateway: Any = boto3.client("apigateway")
     config = stage_config(stage)
     changed = False
-    for kind, response in gateway_responses.responses(config["environment_variables"]["WEB_ORIGIN"]).items():
+    first_origin = config["environment_variables"]["WEB_ORIGIN"].split(",")[0]
+    for kind, response in gateway_responses.responses(first_origin).items():
         wanted = {**response, "statusCode": str(response["statusCode"])}
         current = gateway.get_gateway_response(restApiId=api_id, responseType=kind)
         if any(current.get(name) != value for name, value in wanted.items()):

@@ -19,6 +19,7 @@ from chalicelib.problems import (
 )
 from tools.stages import app_name
 
+FIRST_ORIGIN = {"Fn::Select": [0, {"Fn::Split": [",", {"Ref": "WebOrigin"}]}]}
 _REQUEST_ID = "$context.requestId"
 # For all routes at once: a gateway response cannot depend on the route (API Gateway Developer Guide, "Gateway responses").
 _REQUIRED_TOKENS = (
@@ -62,8 +63,23 @@ def _header_parameters(problem: Problem, origin: str) -> dict[str, str]:
     }
 
 
+def preflight(origins: str) -> dict[str, str]:
+    """Return the response template of a preflight, which allows the origin that asks if it is in a list with commas.
+
+    A mock integration cannot choose a header in another way (API Gateway Developer Guide, "Use a mapping template to
+    override an API's request and response parameters and status codes").
+    """
+    allow = "#set($context.responseOverride.header.Access-Control-Allow-Origin = $origin)"
+    return {
+        "application/json": f'#set($origins = "{origins}")#foreach($origin in $origins.split(","))'
+        f'#if($origin == $input.params("origin") || $origin == $input.params("Origin")){allow}#end#end'
+    }
+
+
 def responses(origin: str) -> dict[str, Any]:
-    """Return all gateway responses for the definition of an API; the origin may be a parameter of CloudFormation.
+    """Return all gateway responses for the definition of an API; the origin may be `${FirstOrigin}`, for CloudFormation.
+
+    They name the first origin of the stage: a gateway response could only repeat the Origin of any request.
 
     They are in the definition, not resources of their own: only a change of the definition makes SAM redeploy the stage.
     """
@@ -71,7 +87,7 @@ def responses(origin: str) -> dict[str, Any]:
         kind: {
             "statusCode": problem.status,
             "responseParameters": {
-                name: {"Fn::Sub": value} if "${" in value else value
+                name: {"Fn::Sub": [value, {"FirstOrigin": FIRST_ORIGIN}]} if "${" in value else value
                 for name, value in _header_parameters(problem, origin).items()
             },
             "responseTemplates": {"application/json": problem.response(_REQUEST_ID).body},

@@ -133,7 +133,7 @@ def _api() -> dict[str, Any]:
             name: {"x-amazon-apigateway-authorizer": authorizer} for name, authorizer in authorizers.items()
         },
         "paths": {path: {"options": _preflight()} for path in app.app.routes},
-        "x-amazon-apigateway-gateway-responses": gateway_responses.responses("${WebOrigin}"),
+        "x-amazon-apigateway-gateway-responses": gateway_responses.responses("${FirstOrigin}"),
     }
     log = {"Fn::Sub": "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${AccessLog}"}
     properties = {
@@ -163,8 +163,11 @@ def _api() -> dict[str, Any]:
 
 
 def _preflight() -> dict[str, Any]:
-    allowed = {"method.response.header.Access-Control-Allow-Origin": {"Fn::Sub": "'${WebOrigin}'"}}
-    return {"x-amazon-apigateway-integration": {"responses": {"default": {"responseParameters": allowed}}}}
+    first = {"Fn::Sub": ["'${FirstOrigin}'", {"FirstOrigin": gateway_responses.FIRST_ORIGIN}]}
+    allowed = {"method.response.header.Access-Control-Allow-Origin": first}
+    templates = {kind: {"Fn::Sub": text} for kind, text in gateway_responses.preflight("${WebOrigin}").items()}
+    response = {"responseParameters": allowed, "responseTemplates": templates}
+    return {"x-amazon-apigateway-integration": {"responses": {"default": response}}}
 
 
 def _with_skips(resources: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tools.stages import ROOT
 _MODULE = ROOT / ".chalice" / "terraform"
 _REFERENCES = {
     "AWS::Region": "data.aws_region.current.id",
+    "FirstOrigin": "local.first_origin",
     "DomainPrefix": "aws_cognito_user_pool_domain.users.domain",
     "MachineClient": "aws_cognito_user_pool_client.machine.id",
     "Stage": "local.stage",
@@ -76,6 +77,7 @@ def _complete(generated: dict[str, Any], stage: str, merge: dict[str, Any]) -> d
     return {
         "locals": {
             "stage": stage,
+            "first_origin": '${split(",", var.web_origin)[0]}',
             "functions": [name for name in declarations() if name not in _LOG_GROUPS],
             "access_log_format": template.ACCESS_LOG,
             "dashboard_body": _to_terraform(merge["Resources"]["DashboardOfAll"]["Properties"]["DashboardBody"]),
@@ -104,7 +106,7 @@ def _to_terraform(value: Any) -> Any:
             return f"${{{_REFERENCES[name]}}}"
         case {"Fn::GetAtt": [name, attribute]}:
             return f"${{{_REFERENCES[f'{name}.{attribute}']}}}"
-        case {"Fn::Sub": text}:
+        case {"Fn::Sub": [text, _]} | {"Fn::Sub": text}:
             return re.sub(r"\$\{([\w:.]+)\}", lambda found: f"${{{_REFERENCES[found[1]]}}}", text)
         case dict():
             return {name: _to_terraform(part) for name, part in value.items()}

@@ -142,5 +142,5 @@ A body has at most 64 KiB and 20 levels. An unknown member or query parameter is
 requests a second, and SMS messages; beyond that, the response is 429 and `Retry-After` says when to retry.
 
 Every response has `X-Request-Id`, `Cache-Control: no-store`, `X-Content-Type-Options: nosniff` and, for browsers,
-`Access-Control-Allow-Origin`.
+`Access-Control-Allow-Origin` and `Vary: Origin`.
 """

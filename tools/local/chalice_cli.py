@@ -18,9 +18,11 @@ from typing import Any
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
+from chalice.app import CORSConfig
 from chalice.cli import cli
 from chalice.config import Config
 from chalice.deploy.deployer import DeploymentReporter
+from chalice.deploy.swagger import SwaggerGenerator
 from chalice.package import TemplateMergePostProcessor
 
 from tools import stages
@@ -57,6 +59,7 @@ def _prepare_command(command: str, stage: str, options: dict[str, Any]) -> dict[
 
         settings = stack.require_settings(stage)
         _add_to_functions(settings)
+        _add_to_preflights(stages.environment_variables(stage)["WEB_ORIGIN"])
         _configure_after_deployment(stage)
     if command in _WRITING:
         stages.ignore_aws_account()
@@ -126,6 +129,22 @@ def _add_to_functions(variables: dict[str, str]) -> None:
     """Add environment variables to those that .chalice/config.json gives to the functions."""
     configured: Any = Config.environment_variables.fget  # type: ignore[attr-defined]
     Config.environment_variables = property(lambda config: configured(config) | variables)  # type: ignore[assignment, method-assign]
+
+
+def _add_to_preflights(origins: str) -> None:
+    """Let the preflights in the definition of the API allow each of these origins; Chalice knows one."""
+    add = SwaggerGenerator._add_preflight_request  # noqa: SLF001 - the only place where Chalice writes them
+
+    def add_with_template(
+        self: SwaggerGenerator, cors: CORSConfig, methods: list[str], swagger_for_path: dict[str, Any]
+    ) -> None:
+        from tools.deploy import gateway_responses  # noqa: PLC0415 - it imports the app, which is being imported now
+
+        add(self, cors, methods, swagger_for_path)
+        response = swagger_for_path["options"]["x-amazon-apigateway-integration"]["responses"]["default"]
+        response["responseTemplates"] = gateway_responses.preflight(origins)
+
+    SwaggerGenerator._add_preflight_request = add_with_template  # type: ignore[method-assign] # noqa: SLF001
 
 
 def _configure_after_deployment(stage: str) -> None:

@@ -65,6 +65,10 @@ class Gateway(local.LocalGateway):
         except queue.Empty:
             return _problem_response(Unavailable())
 
+    def _autogen_options_headers(self, lambda_event: dict[str, Any]) -> dict[str, Any]:
+        headers: dict[str, Any] = super()._autogen_options_headers(lambda_event)
+        return headers | api.allow(lambda_event["headers"].get("origin"))
+
     def _is_known(self, path: str) -> bool:
         if "//" in path or (path != "/" and path.endswith("/")) or any(character in path for character in ";#"):
             return False

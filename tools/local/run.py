@@ -87,7 +87,7 @@ def _use_local_aws(port: int) -> Iterator[None]:
         raise CommandError(message)
     with emulator.start_or_join(aws_port, _prepare):
         api = [f"http://{name}:{port}/docs/signed-in" for name in (HOST, "localhost")]
-        users.allow_redirects(f"{origin}/callback", *api)
+        users.allow_redirects(*(f"{one}/callback" for one in origin.split(",")), *api)
         try:
             yield
         except KeyboardInterrupt:

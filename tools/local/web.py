@@ -20,12 +20,12 @@ from tools.local.settings import HOST
 
 
 def read_origin() -> str:
-    """Return the origin whose pages may call the API: that of the web app, or of a front end of your own.
+    """Return the origin whose pages may call the API: that of the web app, or those of front ends of your own.
 
-    WEB_ORIGIN names such a front end; WEB_PORT another port for the web app. Raises CommandError.
+    WEB_ORIGIN names these, separated by commas; WEB_PORT another port for the web app. Raises CommandError.
     """
     origin = os.environ.get("WEB_ORIGIN", "")
-    if not re.fullmatch(r"(https?://[a-z0-9.-]+(:[0-9]{1,5})?)?", origin):
+    if not all(re.fullmatch(r"((https?|capacitor|tauri)://[a-z0-9.-]+(:[0-9]{1,5})?)?", one) for one in origin.split(",")):
         message = f"WEB_ORIGIN={origin} is not an origin. Use scheme, host and port alone, such as http://localhost:5173"
         raise CommandError(message)
     port = os.environ.get("WEB_PORT", "")
