@@ -14,8 +14,8 @@ from tests.support.local_server import copy_checkout
 
 APP, OPERATIONS, MODEL = "app.py", "tools/generate/operations.py", "chalicelib/tasks/model.py"
 MISTAKES = {
-    "no row for a view": (OPERATIONS, '    "read_task": reads("The task."),\n', "", "GET /tasks/{task_id} is not described: add 'read_task' to OPERATIONS"),
-    "a row for no view": (OPERATIONS, "OPERATIONS = {\n", 'OPERATIONS = {\n    "read_taks": reads("The task."),\n', "No route has the view read_taks: remove 'read_taks' from OPERATIONS"),
+    "no row for a view": (OPERATIONS, '    "read_task": reads("task"),\n', "", "GET /tasks/{task_id} is not described: add 'read_task' to OPERATIONS"),
+    "a row for no view": (OPERATIONS, "OPERATIONS = {\n", 'OPERATIONS = {\n    "read_taks": reads("task"),\n', "No route has the view read_taks: remove 'read_taks' from OPERATIONS"),
     "no example": (OPERATIONS, '    NewTask: {"title": "Buy milk", "due_at": "2030-01-31T10:00:00+01:00"},\n', "", "The type NewTask has no example: add it to EXAMPLES in tools/generate/operations.py."),
     "no docstring": (APP, '    """Read a task."""\n', "", "GET /tasks/{task_id} has no summary: give its view read_task a docstring"),
     "a body that is no Struct": (APP, "body=NewTask", "body=dict", "POST /tasks cannot be described: <class 'dict'> is not a subclass of msgspec.Struct"),
