@@ -1,11 +1,11 @@
 """The API about itself: a greeting, its health, and its documentation."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from chalice import Response
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from chalicelib import __version__
 from chalicelib.config import settings
@@ -28,7 +28,9 @@ class Greeting(Struct, frozen=True):
     """A greeting, and the name of the user that it is for."""
 
     message: Literal["Hello, authenticated user!"]
-    user: str
+    user: Annotated[
+        str, Meta(description="The user name in the pool; in a pool where people sign in by e-mail, that is the `sub`.")
+    ]
 
 
 class Links(Struct, frozen=True):
