@@ -18,7 +18,7 @@ VI VN VU WF WS XK YE YT ZA ZM ZW
 """The countries that have phone numbers, by ISO 3166-1 alpha-2: those of phonenumbers, which takes 20 ms to import."""
 
 
-_ORIGIN = r"(https?|capacitor|tauri)://[A-Za-z0-9.:-]+"
+_ORIGIN = r"(https?|capacitor|tauri)://[a-z0-9.:-]+"  # a browser sends it in lower case
 
 
 class Settings(msgspec.Struct, frozen=True, rename="upper"):
@@ -27,14 +27,14 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
     table_name: Annotated[str, Meta(min_length=3, max_length=255)]
     """The DynamoDB table."""
     user_pool_arn: Annotated[
-        str, Meta(pattern=r"^arn:aws(-us-gov|-cn|-eusc)?:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/[A-Za-z0-9_-]+$")
+        str, Meta(pattern=r"^arn:aws(-us-gov|-cn|-eusc)?:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/[A-Za-z0-9_-]+(?![\s\S])")
     ]
     """The Cognito user pool; its ARN also has the Region and the issuer of the tokens."""
-    web_client_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+$")]
+    web_client_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+(?![\s\S])")]
     """The app client whose ID tokens /tasks accepts."""
-    sign_in_url: Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]+)?$")]
+    sign_in_url: Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]+)?(?![\s\S])")]
     """Where the sign-in pages of the pool are, such as https://tasks.auth.eu-central-1.amazoncognito.com."""
-    machine_client_ids: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]*(,[A-Za-z0-9]+)*$")]
+    machine_client_ids: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]*(,[A-Za-z0-9]+)*(?![\s\S])")]
     """The app clients, separated by commas, whose tokens /sms accepts; empty for none."""
     web_origin: Annotated[str, Meta(pattern=rf"^{_ORIGIN}(,{_ORIGIN})*(?![\s\S])")]
     """The web origins that CORS allows, separated by commas, such as https://app.example.com,capacitor://localhost.
@@ -43,7 +43,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
     """
     status_index_shards: Annotated[int, Meta(ge=1, le=64)]
     """Index partitions over which the items of one status are spread. May only grow."""
-    sms_countries: Annotated[str, Meta(pattern=r"^([A-Z]{2}(,[A-Z]{2})*)?$")]
+    sms_countries: Annotated[str, Meta(pattern=r"^([A-Z]{2}(,[A-Z]{2})*)?(?![\s\S])")]
     """The countries that SMS messages may go to, such as DE,FR; empty for none."""
     sms_per_client_and_minute: Annotated[int, Meta(ge=0)]
     sms_per_number_and_hour: Annotated[int, Meta(ge=0)]
@@ -57,11 +57,15 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
     May be empty. The rule is that of the attribute DefaultSenderID (SNS API Reference, SetSMSAttributes).
     """
     sms_type: Literal["Transactional", "Promotional"]
-    sms_max_price: Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?$")]
+    sms_max_price: Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(?![\s\S])")]
     """The maximum price of one message, in US dollars."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a country that has no phone numbers, such as UK, where GB is meant."""
+        """Raise ValueError for a country without phone numbers, such as UK where GB is meant, and for an origin twice."""
+        origins = self.web_origin.split(",")
+        if len(origins) != len(set(origins)):
+            message = f"WEB_ORIGIN has an origin twice: {self.web_origin}"
+            raise ValueError(message)
         unknown = set(filter(None, self.sms_countries.split(","))) - set(COUNTRIES.split())
         if unknown:
             message = (

@@ -48,20 +48,27 @@ def _use_local_aws(arguments: argparse.Namespace) -> None:
             print(sms_client.list_messages())
 
 
-def _handle_personal_data(arguments: argparse.Namespace) -> None:
-    stages.require_stage(arguments.stage)
+def _look_up(arguments: argparse.Namespace) -> None:
     stages.require_region()
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from tools.deploy import personal_data
+    from tools.deploy import callers, personal_data, stack
 
+    stages.require_stage(arguments.stage)
+    settings = {"TABLE_NAME": arguments.table, "USER_POOL_ARN": arguments.pool_arn}
+    if not all(settings.values()):
+        settings = stack.read_settings(arguments.stage)
+    place = personal_data.Place(settings["TABLE_NAME"], settings["USER_POOL_ARN"].rpartition("/")[2])
     try:
-        if arguments.command == "export":
-            print(personal_data.export(arguments.email, arguments.stage))
-        else:
-            print(personal_data.erase(arguments.email, arguments.stage, confirmed=arguments.yes))
+        match arguments.command:
+            case "export":
+                print(personal_data.export(arguments.name, place))
+            case "erase":
+                print(personal_data.erase(arguments.name, place, confirmed=arguments.yes))
+            case "caller":
+                print(callers.find(arguments.hash, arguments.stage, place, settings))
     except (BotoCoreError, ClientError) as error:
-        message = f"AWS did not answer as expected: {error} Run the command again; it goes on where this one has ended."
+        message = f"AWS did not answer as expected: {error} Run the same command again."
         raise CommandError(message) from error
 
 
@@ -126,8 +133,9 @@ _COMMANDS = {
     "package": _Command(_package, "write the CloudFormation template and the zip of a stage to dist", "stage"),
     "package-terraform": _Command(_package, "write the Terraform module and the zip of a stage to dist", "stage"),
     "deploy": _Command(_deploy, "deploy a stage to the current AWS account", "stage"),
-    "export": _Command(_handle_personal_data, "print what a stage stores of a person, as JSON", "email"),
-    "erase": _Command(_handle_personal_data, "delete a person's account and tasks from a stage", "email"),
+    "export": _Command(_look_up, "print what a stage stores of a person (an e-mail address or a sub), as JSON", "name"),
+    "erase": _Command(_look_up, "delete a person's account and tasks from a stage", "name"),
+    "caller": _Command(_look_up, "find the user or machine behind a hash in the log lines", "hash"),
     "destroy": _Command(_deploy, "delete a stage from the current AWS account", "stage"),
 }
 
@@ -163,9 +171,12 @@ def _parse_arguments() -> argparse.Namespace:
     run.add_argument("--stage", default=stages.LOCAL)
     run.add_argument("--no-reload", dest="reload", action="store_false", help="do not restart when a file changes")
     run.add_argument("--end-with-parent", action="store_true", help="stop when the parent process ends")
-    for name in ("export", "erase"):
-        commands.choices[name].add_argument("--stage", required=True)
-    commands.choices["erase"].add_argument("--yes", action="store_true", help="do not ask for the e-mail address again")
+    for name in ("export", "erase", "caller"):
+        options = commands.choices[name]
+        options.add_argument("--stage", required=True)
+        for option in ("--table", "--pool-arn"):
+            options.add_argument(option, help="instead of the stack of the stage: the output of Terraform; give both")
+    commands.choices["erase"].add_argument("--yes", action="store_true", help="do not ask for the name again")
     return parser.parse_args()
 
 

@@ -10,9 +10,9 @@ locals {
     ColdStarts = { pattern = "{ $.cold_start IS TRUE }" }
     ReadUnits  = { pattern = "{ $.read_units > 0 }", value = "$.read_units" }
     WriteUnits = { pattern = "{ $.write_units > 0 }", value = "$.write_units" }
-    SmsSent    = { pattern = "{ $.outcome = \"sent\" }" }
+    SmsSent    = { pattern = "{ $.outcome = \"sent\" && $.sms_parts > 0 }" }
     SmsUnknown = { pattern = "{ $.outcome = \"unknown\" }" }
-    SmsRefused = { pattern = "{ $.route = \"/sms\" && $.status >= 400 }" }
+    SmsRefused = { pattern = "{ $.route = \"/sms\" && $.status >= 400 && $.status < 500 }" }
     SmsParts   = { pattern = "{ $.sms_parts > 0 }", value = "$.sms_parts" }
   }
 }

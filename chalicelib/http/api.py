@@ -219,7 +219,7 @@ def _log(request: Request, route: str, response: Response, seconds: float, addit
     }
     line |= additions.fields
     if request.principal is not None:
-        line |= _describe_caller(request.principal)
+        line |= describe_caller(request.principal)
     for kind in sorted({kind for kind, _ in additions.units}):
         line[kind] = sum(units for each, units in additions.units if each == kind)
     if response.headers.get("Idempotency-Replayed"):
@@ -234,7 +234,7 @@ def _log(request: Request, route: str, response: Response, seconds: float, addit
     sys.stdout.flush()
 
 
-def _describe_caller(principal: User | Machine | str) -> dict[str, object]:
+def describe_caller(principal: User | Machine | str) -> dict[str, object]:
     """Return the kind of a caller, and an id that is the same in all lines of a stage and tells nobody who it is."""
     partition = f"{User.PREFIX}{principal}" if isinstance(principal, str) else principal.partition
     kind = "user" if partition.startswith(User.PREFIX) else "machine"

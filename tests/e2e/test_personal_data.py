@@ -1,6 +1,7 @@
 """Export and erasure of one person's data, against the table and the pool of `make run`."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -34,10 +35,12 @@ def carol(server: LocalServer) -> str:
 def run(
     server: LocalServer, *command: str, typed: str = "", status: int = 0, **environment: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command as an operator whose environment names table and pool, as for a stage of Terraform."""
+    """Run a command as the operator of a stage of Terraform does."""
+    settings = server.settings()
+    place = ["--stage", "dev", "--table", settings["TABLE_NAME"], "--pool-arn", settings["USER_POOL_ARN"]]
     done = subprocess.run(
-        [sys.executable, "-m", "tools", *command, "--stage", "dev"], cwd=server.checkout, input=typed,
-        env=clean_environment(**server.settings() | environment), capture_output=True, check=False, text=True,
+        [sys.executable, "-m", "tools", *command, *place], cwd=server.checkout, input=typed,
+        env=clean_environment(**settings | environment), capture_output=True, check=False, text=True,
     )  # fmt: skip
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -61,28 +64,49 @@ def test_an_erasure_leaves_no_item_and_no_account_of_this_person_alone(server: L
     token, bob = server.token(carol), server.token("bob")
     server("POST", "/tasks", bob, {"title": "kept"})
     done = run(server, "erase", carol, typed=f"{carol}\n")
-    assert f"Deleted the account {carol} and 32 items.\nWhat stays" in done.stdout
+    (sub,) = re.findall(rf"^Deleted the account and 32 items of {carol} \((\S+)\)\.$", done.stdout, re.MULTILINE)
     assert titles(server, token) == []
     assert "kept" in titles(server, bob)
-    assert "0 accounts of stage dev" in run(server, "export", carol, status=1).stderr
-    # A token that was issued before makes another task, which the sub finds.
+    assert run(server, "export", carol, status=1).stderr.startswith("No account of the user pool")
+    # A token that was issued before makes another task, which the printed sub finds.
     server("POST", "/tasks", token, {"title": "late"})
-    sub = jwt.decode(token, options={"verify_signature": False})["sub"]
-    assert "and 1 items." in run(server, "erase", sub, "--yes").stdout
+    assert f"with {sub} in place of" in done.stdout
+    assert f"Deleted 1 items of {sub}" in run(server, "erase", sub, "--yes").stdout
     assert titles(server, token) == []
+    assert run(server, "erase", sub, "--yes", status=1).stderr.startswith(f"Nothing is stored of {sub}")
 
 
-def test_another_address_at_the_prompt_deletes_nothing(server: LocalServer, carol: str) -> None:
-    done = run(server, "erase", carol, typed="yes\n", status=1)
-    assert "The e-mail addresses differ. Nothing was deleted." in done.stderr
+def test_an_erasure_that_was_interrupted_can_be_run_again(server: LocalServer, carol: str) -> None:
+    token = server.token(carol)
+    broken = {"AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
+    done = run(server, "erase", carol, "--yes", status=1, **broken)
+    assert done.stderr.startswith("AWS did not answer as expected: ")
+    assert done.stderr.endswith("Run the same command again.\n")
+    assert len(titles(server, token)) == 31
+    assert "Deleted the account and 32 items" in run(server, "erase", carol, "--yes").stdout
+
+
+@pytest.mark.parametrize("typed", ["yes\n", ""])
+def test_another_name_at_the_prompt_deletes_nothing(server: LocalServer, carol: str, typed: str) -> None:
+    done = run(server, "erase", carol, typed=typed, status=1)
+    assert "Nothing was deleted." in done.stderr
     assert len(titles(server, server.token(carol))) == 31
 
 
-@pytest.mark.parametrize("email", ["nobody@example.com", 'x" or email = "alice@example.com', "@"])
-def test_an_unknown_person_is_named(server: LocalServer, email: str) -> None:
-    assert run(server, "export", email, status=1).stderr.startswith("0 accounts of stage dev have the e-mail address")
+@pytest.mark.parametrize("name", ["nobody@example.com", 'x" or email = "alice@example.com', "alice"])
+def test_an_unknown_person_is_named(server: LocalServer, name: str) -> None:
+    for command in ("export", "erase"):
+        assert run(server, command, name, status=1).stderr.startswith("No account of the user pool ")
 
 
-def test_a_failure_of_aws_is_said_without_a_traceback(server: LocalServer) -> None:
-    done = run(server, "export", "carol@example.com", status=1, AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1")
-    assert done.stderr.startswith("AWS did not answer as expected: ")
+def test_the_caller_of_a_log_line_is_found_by_its_hash(server: LocalServer, carol: str) -> None:
+    token = server.token(carol)
+    server("GET", "/tasks", token)
+    lines = [json.loads(line) for line in server.output.read_text().splitlines() if line.startswith('{"request_id"')]
+    sub = jwt.decode(token, options={"verify_signature": False})["sub"]
+    assert run(server, "caller", lines[-1]["caller"]).stdout == f"user {sub}  {carol}\n"
+    machine = server.tools("machine-token").stdout.strip()
+    server("POST", "/sms", machine, {})
+    line = json.loads(server.output.read_text().splitlines()[-1])
+    assert run(server, "caller", line["caller"]).stdout.startswith(f"machine {server.settings()['MACHINE_CLIENT_IDS']}  ")
+    assert "is of another stage, or deleted" in run(server, "caller", "0" * 16, status=1).stderr

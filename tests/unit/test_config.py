@@ -20,6 +20,7 @@ def test_region_id_and_issuers_of_a_pool_follow_from_its_arn() -> None:
     ("https://app.example.com,", False), ("https://app.example.com, https://b.example.com", False), ("https://a.example.com/", False),
     ("https://*.example.com", False), ("*", False), ("null", False), ("ftp://a.example.com", False), ('https://a"b.example.com', False),
     ("https://app.example.com,*", False), ("https://app.example.com\n", False),
+    ("https://App.example.com", False), ("https://app.example.com,https://app.example.com", False),
 ])  # fmt: skip
 def test_web_origin_is_a_list_of_origins(monkeypatch: pytest.MonkeyPatch, origins: str, is_valid: bool) -> None:  # noqa: FBT001 - a case
     monkeypatch.setenv("WEB_ORIGIN", origins)
@@ -37,5 +38,12 @@ def test_a_missing_or_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, 
         monkeypatch.delenv(name)
     else:
         monkeypatch.setenv(name, value)
+    with pytest.raises(RuntimeError, match=name):
+        config.read()
+
+
+@pytest.mark.parametrize("name", ["USER_POOL_ARN", "WEB_CLIENT_ID", "SIGN_IN_URL", "WEB_ORIGIN"])
+def test_a_line_end_after_a_setting_is_invalid(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, f"{getattr(config.settings, name.lower())}\n")
     with pytest.raises(RuntimeError, match=name):
         config.read()

@@ -69,10 +69,11 @@ def preflight(origins: str) -> dict[str, str]:
     A mock integration cannot choose a header in another way (API Gateway Developer Guide, "Use a mapping template to
     override an API's request and response parameters and status codes").
     """
-    allow = "#set($context.responseOverride.header.Access-Control-Allow-Origin = $origin)"
+    allow = "#set($context.responseOverride.header.Access-Control-Allow-Origin = $allowed)"  # once: a second one is a 5xx
     return {
-        "application/json": f'#set($origins = "{origins}")#foreach($origin in $origins.split(","))'
-        f'#if($origin == $input.params("origin") || $origin == $input.params("Origin")){allow}#end#end'
+        "application/json": f'#set($origins = "{origins}")#set($allowed = "")#foreach($origin in $origins.split(","))'
+        '#if($origin == $input.params("origin") || $origin == $input.params("Origin"))#set($allowed = $origin)#end#end'
+        f'#if($allowed != ""){allow}#end'
     }
 
 

@@ -1,79 +1,116 @@
 """The data of one person in a stage: `python -m tools export` prints it, `python -m tools erase` deletes it."""
 
 import json
-import os
+import re
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 
-from tools.deploy import stack
 from tools.errors import CommandError
 
+_SUB = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _REMAINS = """\
 What stays, and for how long:
 - Point-in-time recovery can restore the items for 35 days.
-- Log lines have no names; the hash in `caller` can no longer be traced to anybody. They are kept for LogRetentionInDays.
-- An ID token of this person stays valid for up to an hour, and could create tasks: run this again after that hour."""
+- Log lines have no names. Whoever still has the sub of this person can compute the hash in `caller`, for LogRetentionInDays.
+- An ID token of this person stays valid for up to an hour, and could create tasks. After that hour, run the same command
+  with {} in place of the e-mail address."""
 
 
-def export(email: str, stage: str) -> str:
-    """Return what a stage stores of the person with an e-mail address, as JSON; raises CommandError."""
-    settings, user = _find(email, stage)
-    attributes = {attribute["Name"]: attribute["Value"] for attribute in user.get("Attributes", [])}
-    account = {"attributes": attributes, "created": str(user["UserCreateDate"]), "status": user["UserStatus"]}
-    items = list(_items(settings["TABLE_NAME"], attributes["sub"]))
+class Place(NamedTuple):
+    """Where a stage keeps its data."""
+
+    table: str
+    pool: str
+    """The id of the user pool."""
+
+
+class _Person(NamedTuple):
+    sub: str
+    account: Any
+    """As Cognito describes it; None if it is gone."""
+
+
+def export(name: str, place: Place) -> str:
+    """Return what a stage stores of the person with an e-mail address or a `sub`, as JSON; raises CommandError."""
+    person = _find(name, place)
+    items = list(_items(place, person.sub))
+    account = person.account and {
+        "attributes": {attribute["Name"]: attribute["Value"] for attribute in person.account["Attributes"]},
+        "created": str(person.account["UserCreateDate"]),
+        "status": person.account["UserStatus"],
+    }
+    _require_something(name, place, person, items)
     return json.dumps({"account": account, "items": items}, indent=1, ensure_ascii=False)
 
 
-def erase(email: str, stage: str, *, confirmed: bool = False) -> str:
+def erase(name: str, place: Place, *, confirmed: bool = False) -> str:
     """Delete the account and the items of a person, and return what was done; raises CommandError.
 
-    Asks for the e-mail address again unless `confirmed`. The account goes first, so that it gets no new tokens. If this ends
-    in between, it can be called again with the `sub` that it has printed, in place of the e-mail address.
+    Asks for the name again unless `confirmed`. The account is disabled first, so that it gets no new tokens, and deleted
+    last: if this ends in between, the same call finds the person again.
     """
-    settings, user = _find(email, stage)
-    sub = next(attribute["Value"] for attribute in user["Attributes"] if attribute["Name"] == "sub")
+    person = _find(name, place)
+    items = list(_items(place, person.sub))
+    _require_something(name, place, person, items)
     if not confirmed:
-        print(f"This deletes the account {email} ({sub}) and all its tasks in stage {stage}.", file=sys.stderr)
-        if input("Type the e-mail address again to go on: ") != email:
-            message = "The e-mail addresses differ. Nothing was deleted."
-            raise CommandError(message)
-    if "Username" in user:
-        boto3.client("cognito-idp").admin_delete_user(UserPoolId=_pool(settings), Username=user["Username"])
-    deleted = _delete(settings["TABLE_NAME"], [(item["PK"], item["SK"]) for item in _items(settings["TABLE_NAME"], sub)])
-    return f"Deleted the account {email} and {deleted} items.\n{_REMAINS}"
+        _confirm(name, f"the account {name} ({person.sub}) of the user pool {place.pool}, and its items in {place.table}")
+    cognito, user = boto3.client("cognito-idp"), {"UserPoolId": place.pool, "Username": ""}
+    if person.account:
+        user["Username"] = person.account["Username"]
+        cognito.admin_disable_user(**user)
+    deleted = _delete(place, [*items, *_items(place, person.sub)])
+    if person.account:
+        cognito.admin_delete_user(**user)
+    what = f"the account and {deleted} items" if person.account else f"{deleted} items"
+    return f"Deleted {what} of {name} ({person.sub}).\n{_REMAINS.format(person.sub)}"
 
 
-def _find(email: str, stage: str) -> tuple[dict[str, str], Any]:
-    """Return the settings of a stage, and the account; raises CommandError."""
-    given = {name: os.environ[name] for name in ("TABLE_NAME", "USER_POOL_ARN") if name in os.environ}
-    settings = given if len(given) == 2 else stack.read_settings(stage)  # noqa: PLR2004 - both: a stage of Terraform
-    quoted = email.replace("\\", "\\\\").replace('"', '\\"')
-    name = "email" if "@" in email else "sub"
-    users: Any = boto3.client("cognito-idp").list_users(UserPoolId=_pool(settings), Filter=f'{name} = "{quoted}"')["Users"]
-    if not users and name == "sub":  # its account is gone: what is left are items
-        return settings, {"Attributes": [{"Name": "sub", "Value": email}], "UserCreateDate": "", "UserStatus": "deleted"}
-    if len(users) != 1:
-        message = f"{len(users)} accounts of stage {stage} have the e-mail address {email}. Check its spelling."
+def _confirm(name: str, what: str) -> None:
+    print(f"This deletes {what}.", file=sys.stderr)
+    print(f"Type {name} again to go on: ", end="", file=sys.stderr, flush=True)
+    typed = sys.stdin.readline().strip()
+    if typed != name:
+        message = "That is another name. Nothing was deleted. Without a terminal, add --yes."
         raise CommandError(message)
-    return settings, users[0]
 
 
-def _pool(settings: dict[str, str]) -> str:
-    return settings["USER_POOL_ARN"].rpartition("/")[2]
+def _find(name: str, place: Place) -> _Person:
+    """Return the person with an e-mail address or a `sub`; raises CommandError."""
+    kind = "sub" if _SUB.fullmatch(name) else "email"
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    found: Any = boto3.client("cognito-idp").list_users(UserPoolId=place.pool, Filter=f'{kind} = "{quoted}"')["Users"]
+    people = [_Person(_sub(account), account) for account in found]
+    if len(people) > 1:
+        message = f"{len(people)} accounts have the e-mail address {name}. Use the sub of one of them: "
+        raise CommandError(message + ", ".join(person.sub for person in people))
+    if not people and kind == "email":
+        message = f"No account of the user pool {place.pool} has the e-mail address {name}. Check it, or use the sub."
+        raise CommandError(message)
+    return people[0] if people else _Person(name, None)
 
 
-def _items(table: str, sub: str) -> Iterator[dict[str, Any]]:
-    resource: Any = boto3.resource("dynamodb").Table(table)
+def _sub(account: Any) -> str:
+    return next(str(attribute["Value"]) for attribute in account["Attributes"] if attribute["Name"] == "sub")
+
+
+def _require_something(name: str, place: Place, person: _Person, items: list[Any]) -> None:
+    if not person.account and not items:
+        message = f"Nothing is stored of {name} in {place.table} and {place.pool}. Check the sub."
+        raise CommandError(message)
+
+
+def _items(place: Place, sub: str) -> Iterator[dict[str, Any]]:
+    table: Any = boto3.resource("dynamodb").Table(place.table)
     condition: dict[str, Any] = {
         "KeyConditionExpression": "PK = :owner",
         "ExpressionAttributeValues": {":owner": f"USER#{sub}"},
         "ConsistentRead": True,
     }
     while True:
-        page = resource.query(**condition)
+        page = table.query(**condition)
         for item in page["Items"]:
             yield {name: int(value) if hasattr(value, "as_tuple") else value for name, value in item.items()}
         if "LastEvaluatedKey" not in page:
@@ -81,9 +118,11 @@ def _items(table: str, sub: str) -> Iterator[dict[str, Any]]:
         condition["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
-def _delete(table: str, keys: list[tuple[str, str]]) -> int:
-    resource: Any = boto3.resource("dynamodb").Table(table)
-    with resource.batch_writer() as batch:  # it sends again what DynamoDB did not process
+def _delete(place: Place, items: list[dict[str, Any]]) -> int:
+    """Delete items, and return how many they were."""
+    keys = {(item["PK"], item["SK"]) for item in items}
+    table: Any = boto3.resource("dynamodb").Table(place.table)
+    with table.batch_writer() as batch:  # it sends again what DynamoDB did not process
         for partition, sort in keys:
             batch.delete_item(Key={"PK": partition, "SK": sort})
     return len(keys)
