@@ -181,6 +181,7 @@ class TestOtherRoutes:
         page = stage.api("GET", "/docs")
         assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
         assert len(page.body) > 1_000_000
+        assert b"No sign-in waits for this page" in stage.api("GET", "/docs/signed-in").body
 
 
 class TestRefusals:

@@ -42,7 +42,7 @@ def run_chalice_local(testbed: Testbed, folder: Path, aws: Route, keys: Route, t
     variables = {f"AWS_ENDPOINT_URL_{service}": aws.url for service in ("DYNAMODB", "SNS")}
     variables |= {"AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": keys.url, "NO_PROXY": "127.0.0.1"}
     variables |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "MACHINE_CLIENT_IDS": "machine"}
-    variables |= {"TABLE_NAME": testbed.table}
+    variables |= {"TABLE_NAME": testbed.table, "LOG": "json"}
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
