@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # pragma: no cover - in processes of their own: tests/unit/test_start.py
     gc.disable()  # until start.finish(): what is imported does not become garbage
@@ -10,6 +11,7 @@ from chalice import AuthResponse, Response
 from chalice.app import AuthRequest
 
 if "AWS_CHALICE_CLI_MODE" in os.environ:  # pragma: no cover - set by the `chalice` command, never in Lambda
+    sys.dont_write_bytecode = True  # what Python writes looks like a change to the file watcher of `chalice local`
     import tools.local.chalice_cli  # noqa: F401 - gives the command the settings of its stage; never shipped
 
 from chalicelib import about, start
