@@ -286,7 +286,7 @@ def _checked(response: Any, kind: str, member: str = "ConsumedCapacity") -> Any:
     consumed = response.get("ConsumedCapacity", [])
     if line := log_line.current.get():
         several = consumed if isinstance(consumed, list) else [consumed]
-        line.units += [(kind, one.get("CapacityUnits", 0)) for one in several]
+        line.units += [(kind, float(one.get("CapacityUnits", 0))) for one in several]
     return response
 
 

@@ -135,6 +135,13 @@ def test_an_item_that_is_not_dynamodbs_is_unavailable(alice: Person, operation: 
             assert OPERATIONS[operation](alice, path).problem == UNAVAILABLE
 
 
+@pytest.mark.parametrize("capacity", ["x", None, {"CapacityUnits": "x"}, {"CapacityUnits": None}, [1]], ids=json.dumps)
+def test_a_capacity_that_is_not_dynamodbs_is_unavailable(alice: Person, capacity: Any) -> None:
+    path = path_of(alice.creates())
+    with network(respond_with(200, json.dumps({"ConsumedCapacity": capacity, "Item": {}}).encode())):
+        assert alice("GET", path).problem == UNAVAILABLE
+
+
 @pytest.mark.parametrize("item", GARBLED, ids=json.dumps)
 @pytest.mark.parametrize(("operation", "code"), [
     ("change", "ConditionalCheckFailedException"), ("remove", "ConditionalCheckFailedException"),
