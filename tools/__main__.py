@@ -56,8 +56,11 @@ def _look_up(arguments: argparse.Namespace) -> None:
 
     stages.require_stage(arguments.stage)
     settings = {"TABLE_NAME": arguments.table, "USER_POOL_ARN": arguments.pool_arn}
+    if not any(settings.values()):
+        settings = stack.require_settings(arguments.stage, allow_api=True)
     if not all(settings.values()):
-        settings = stack.read_settings(arguments.stage)
+        message = "Give --table and --pool-arn together, or neither for the stack of the stage."
+        raise CommandError(message)
     place = personal_data.Place(settings["TABLE_NAME"], settings["USER_POOL_ARN"].rpartition("/")[2])
     try:
         match arguments.command:
@@ -133,10 +136,10 @@ _COMMANDS = {
     "package": _Command(_package, "write the CloudFormation template and the zip of a stage to dist", "stage"),
     "package-terraform": _Command(_package, "write the Terraform module and the zip of a stage to dist", "stage"),
     "deploy": _Command(_deploy, "deploy a stage to the current AWS account", "stage"),
+    "destroy": _Command(_deploy, "delete a stage from the current AWS account", "stage"),
     "export": _Command(_look_up, "print what a stage stores of a person (an e-mail address or a sub), as JSON", "name"),
     "erase": _Command(_look_up, "delete a person's account and tasks from a stage", "name"),
     "caller": _Command(_look_up, "find the user or machine behind a hash in the log lines", "hash"),
-    "destroy": _Command(_deploy, "delete a stage from the current AWS account", "stage"),
 }
 
 

@@ -110,3 +110,11 @@ def test_the_caller_of_a_log_line_is_found_by_its_hash(server: LocalServer, caro
     line = json.loads(server.output.read_text().splitlines()[-1])
     assert run(server, "caller", line["caller"]).stdout.startswith(f"machine {server.settings()['MACHINE_CLIENT_IDS']}  ")
     assert "is of another stage, or deleted" in run(server, "caller", "0" * 16, status=1).stderr
+
+
+def test_half_of_a_place_is_refused(server: LocalServer) -> None:
+    command = [sys.executable, "-m", "tools", "export", "a@example.com", "--stage", "dev", "--table", "t"]
+    environment = clean_environment(**server.settings())
+    done = subprocess.run(command, cwd=server.checkout, env=environment, capture_output=True, check=False, text=True)
+    message = "Give --table and --pool-arn together, or neither for the stack of the stage.\n"
+    assert (done.returncode, done.stderr) == (1, message)

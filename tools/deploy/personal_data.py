@@ -53,15 +53,14 @@ def erase(name: str, place: Place, *, confirmed: bool = False) -> str:
     last: if this ends in between, the same call finds the person again.
     """
     person = _find(name, place)
-    items = list(_items(place, person.sub))
-    _require_something(name, place, person, items)
+    _require_something(name, place, person, list(_items(place, person.sub)))
     if not confirmed:
         _confirm(name, f"the account {name} ({person.sub}) of the user pool {place.pool}, and its items in {place.table}")
     cognito, user = boto3.client("cognito-idp"), {"UserPoolId": place.pool, "Username": ""}
     if person.account:
         user["Username"] = person.account["Username"]
         cognito.admin_disable_user(**user)
-    deleted = _delete(place, [*items, *_items(place, person.sub)])
+    deleted = _delete(place, list(_items(place, person.sub)))
     if person.account:
         cognito.admin_delete_user(**user)
     what = f"the account and {deleted} items" if person.account else f"{deleted} items"

@@ -86,31 +86,11 @@ def read_status(stage: str) -> str:
     return str(_describe(stage).get("StackStatus", ""))
 
 
-def require_settings(stage: str) -> dict[str, str]:
+def require_settings(stage: str, *, allow_api: bool = False) -> dict[str, str]:
     """Return the settings from the outputs of the stack.
 
-    Raises CommandError if there is no stack, if outputs are missing, or if it contains an API of its own.
+    Raises CommandError if there is no stack, if outputs are missing, or if it contains an API of its own, unless `allow_api`.
     """
-    if "RestAPIId" in _read_outputs(_require(stage)):
-        name = resource_name(stage)
-        message = f"The stack {name} already has an API from `chalice package`. Update it with a newly packaged template."
-        raise CommandError(message)
-    return read_settings(stage)
-
-
-def read_settings(stage: str) -> dict[str, str]:
-    """Return the settings from the outputs of the stack, whatever has deployed it; raises CommandError if any is missing."""
-    stack = _require(stage)
-    outputs = _read_outputs(stack)
-    if not _SETTINGS.keys() <= outputs.keys():
-        name = resource_name(stage)
-        message = f"The stack {name} is {stack['StackStatus']} and lacks outputs. Update it with: make deploy STAGE={stage}"
-        raise CommandError(message)
-    return _to_settings(outputs)
-
-
-def _require(stage: str) -> dict[str, Any]:
-    """Return the description of the stack; raises CommandError if there is none."""
     name = resource_name(stage)
     try:
         stack = _describe(stage)
@@ -120,7 +100,14 @@ def _require(stage: str) -> dict[str, Any]:
     if not stack:
         message = f"Stage {stage} has no table and no users: there is no stack {name}. Run: make deploy STAGE={stage}"
         raise CommandError(message)
-    return stack
+    outputs = _read_outputs(stack)
+    if "RestAPIId" in outputs and not allow_api:
+        message = f"The stack {name} already has an API from `chalice package`. Update it with a newly packaged template."
+        raise CommandError(message)
+    if not _SETTINGS.keys() <= outputs.keys():
+        message = f"The stack {name} is {stack['StackStatus']} and lacks outputs. Update it with: make deploy STAGE={stage}"
+        raise CommandError(message)
+    return _to_settings(outputs)
 
 
 def _wait(cloudformation: Any, waiter: str, stage: str, pause: int) -> None:
