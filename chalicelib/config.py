@@ -18,7 +18,7 @@ VI VN VU WF WS XK YE YT ZA ZM ZW
 """The countries that have phone numbers, by ISO 3166-1 alpha-2: those of phonenumbers, which takes 20 ms to import."""
 
 
-_ORIGIN = r"(https?|capacitor|tauri)://[a-z0-9.:-]+"  # a browser sends it in lower case
+_ORIGIN = r"(https?|capacitor|tauri)://[a-z0-9.-]+(:[0-9]{1,5})?"  # a browser sends it in lower case
 
 
 class Settings(msgspec.Struct, frozen=True, rename="upper"):

@@ -1,8 +1,12 @@
 """A stage that lacks a setting does not start."""
 
+import json
+import re
+
 import pytest
 
 from chalicelib import config
+from tests.conftest import ROOT
 
 
 def test_region_id_and_issuers_of_a_pool_follow_from_its_arn() -> None:
@@ -19,11 +23,14 @@ def test_region_id_and_issuers_of_a_pool_follow_from_its_arn() -> None:
     ("https://app.example.com", True), ("http://localhost:3000,capacitor://localhost,tauri://localhost", True),
     ("https://app.example.com,", False), ("https://app.example.com, https://b.example.com", False), ("https://a.example.com/", False),
     ("https://*.example.com", False), ("*", False), ("null", False), ("ftp://a.example.com", False), ('https://a"b.example.com', False),
-    ("https://app.example.com,*", False), ("https://app.example.com\n", False),
+    ("https://app.example.com,*", False), ("https://app.example.com\n", False), ("https://app.example.com:8443", True), ("https://app.example.com:", False),
     ("https://App.example.com", False), ("https://app.example.com,https://app.example.com", False),
 ])  # fmt: skip
 def test_web_origin_is_a_list_of_origins(monkeypatch: pytest.MonkeyPatch, origins: str, is_valid: bool) -> None:  # noqa: FBT001 - a case
     monkeypatch.setenv("WEB_ORIGIN", origins)
+    parameters = json.loads((ROOT / ".chalice" / "package.json").read_text())["Parameters"]
+    if len(set(origins.split(","))) == len(origins.split(",")):  # which a pattern cannot tell
+        assert bool(re.fullmatch(parameters["WebOrigin"]["AllowedPattern"], origins)) is is_valid
     if is_valid:
         assert config.read().web_origin == origins
     else:
