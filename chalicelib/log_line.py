@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 
 class Additions(Struct):
-    """Lists, because the threads of one request add to them at the same time."""
+    """What is added during one request; the threads of the request may append to the lists at the same time."""
 
     fields: dict[str, str | int] = field(default_factory=dict)
     """More members of the line."""
@@ -21,7 +21,7 @@ current: ContextVar[Additions | None] = ContextVar("additions", default=None)
 
 
 def add_cause(error: BaseException) -> None:
-    """Log an error although the response is none."""
+    """Add an error to the log line of the current request, if there is one."""
     additions = current.get()
     if additions is not None:
         additions.causes.append(error)

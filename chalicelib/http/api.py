@@ -235,7 +235,7 @@ def _log(request: Request, route: str, response: Response, seconds: float, addit
 
 
 def describe_caller(principal: User | Machine | str) -> dict[str, object]:
-    """Return the kind of a caller, and an id that is the same in all lines of a stage and tells nobody who it is."""
+    """Return the kind of a caller, and a hash of it: the same in all lines of a stage, without a name."""
     partition = f"{User.PREFIX}{principal}" if isinstance(principal, str) else principal.partition
     kind = "user" if partition.startswith(User.PREFIX) else "machine"
     key = settings.user_pool_arn[-64:].encode()  # so that no two stages have the same ids

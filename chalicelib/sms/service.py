@@ -75,7 +75,7 @@ def send(machine: Machine, key: IdempotencyKey, message: SmsMessage, ends_at: in
 
 
 def _send(machine: Machine, key: IdempotencyKey, message: SmsMessage, ends_at: int) -> tuple[Receipt, int]:
-    """Return the outcome, and the number of parts that this request has sent, perhaps: 0 for a replay."""
+    """Return the outcome, and the parts that this request has sent, or may have sent: 0 for a replay."""
     now = int(time.time())
     record = records.record(machine.partition, "sms", key, now)
     try:
