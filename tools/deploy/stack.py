@@ -89,7 +89,7 @@ def read_status(stage: str) -> str:
 def require_settings(stage: str, *, allow_api: bool = False) -> dict[str, str]:
     """Return the settings from the outputs of the stack.
 
-    Raises CommandError if there is no stack, if outputs are missing, or if it contains an API of its own, unless `allow_api`.
+    Raises CommandError without a stack, if outputs are missing, or if it contains an API of its own, unless `allow_api`.
     """
     name = resource_name(stage)
     try:
