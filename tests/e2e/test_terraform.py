@@ -82,7 +82,7 @@ def test_a_plan_after_an_apply_is_empty(checkout: Checkout, module: Module) -> N
 
 
 def test_packaging_the_module_again_changes_nothing(checkout: Checkout, module: Module) -> None:
-    checkout.tools("package-terraform")
+    assert checkout.tools("package-terraform").stderr == ""
     assert module.is_unchanged()
 
 

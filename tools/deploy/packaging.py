@@ -57,6 +57,7 @@ def run_chalice(folder: Path, command: str, stage: str, *arguments: str) -> None
         if command != "delete":
             _download(folder, stage, wheels)
         variables = {"PYTHONDONTWRITEBYTECODE": "1", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels, "PYTHONPATH": str(ROOT)}
+        variables["RUN_BY_TOOLS"] = "1"  # tools/local/chalice_cli.py then does not say what the result lacks
         done = subprocess.run(words, cwd=folder, env=os.environ | variables, check=False)  # noqa: S603 - no shell
     if done.returncode:
         message = f"`chalice {' '.join(words[1:])}` failed; the lines above say why. Fix it, then repeat the command."

@@ -82,8 +82,11 @@ def _use_profile(profile: str | None) -> None:
 
 
 def _complete_package(stage: str, options: dict[str, Any]) -> None:
-    """Set the stage's defaults in the merge template when Chalice loads it; without one, print what the result lacks."""
-    if not options["merge_template"]:
+    """Set the stage's defaults in the merge template when Chalice loads it.
+
+    Without one, print what the result lacks, unless tools/deploy runs Chalice: it adds the rest itself.
+    """
+    if not options["merge_template"] and "RUN_BY_TOOLS" not in os.environ:
         terraform = options["pkg_format"] == "terraform"
         complete = "make package-terraform" if terraform else "--merge-template .chalice/merge.json"
         missing = ", ".join(stages.placeholder_settings())
