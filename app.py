@@ -39,7 +39,7 @@ def user_authorizer(request: AuthRequest) -> AuthResponse:
     return authorize(request.token)
 
 
-@app.route("/tasks", methods=["POST"], authorizer=users, body=NewTask, returns=Task)
+@app.route("/tasks", methods=["POST"], authorizer=users, body=NewTask, returns=Task, limits=tasks.limits)
 def create_task(request: Request) -> Response:
     """Create a task."""
     task, replayed = tasks.create(request.user, request.body, request.idempotency_key)
@@ -77,7 +77,7 @@ def list_all_tasks(request: Request) -> AllTasksPage:
     return tasks.list_all_tasks(request.user, request.query)
 
 
-@app.route("/sms", methods=["POST"], authorizer=machines, body=SmsMessage, returns=Receipt)
+@app.route("/sms", methods=["POST"], authorizer=machines, body=SmsMessage, returns=Receipt, limits=sms.limits)
 def send_sms(request: Request) -> Response:
     """Send an SMS message."""
     receipt, replayed = sms.send(request.machine, request.required_idempotency_key, request.body, request.ends_at)

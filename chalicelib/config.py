@@ -43,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, rename="upper"):
     """
     status_index_shards: Annotated[int, Meta(ge=1, le=64)]
     """Index partitions over which the items of one status are spread. May only grow."""
+    tasks_per_user_and_minute: Annotated[int, Meta(ge=0)]
+    """The tasks that a user may create in a minute; 0 for no limit. With one, a creation takes more write units."""
     sms_countries: Annotated[str, Meta(pattern=r"^([A-Z]{2}(,[A-Z]{2})*)?(?![\s\S])")]
     """The countries that SMS messages may go to, such as DE,FR; empty for none."""
     sms_per_client_and_minute: Annotated[int, Meta(ge=0)]

@@ -135,6 +135,14 @@ class IdempotencyKey(Struct, frozen=True):
     fingerprint: str
 
 
+class RateLimit(Struct, frozen=True):
+    """A limit: `quota` for each window of `seconds`. Windows begin at multiples of `seconds` since the epoch."""
+
+    name: str
+    quota: int
+    seconds: int
+
+
 def is_id(value: str) -> bool:
     """Return whether a text is a UUIDv7 in its canonical spelling, the only one that names an item."""
     return _UUID7.fullmatch(value) is not None

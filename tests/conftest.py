@@ -46,6 +46,7 @@ os.environ |= {
     "SIGN_IN_URL": "https://sign-in.example.com",
     "WEB_ORIGIN": "http://localhost:3000",
     "STATUS_INDEX_SHARDS": "8",
+    "TASKS_PER_USER_AND_MINUTE": "0",
     "SMS_COUNTRIES": "US,GB",
     "SMS_PER_CLIENT_AND_MINUTE": "5",
     "SMS_PER_NUMBER_AND_HOUR": "3",

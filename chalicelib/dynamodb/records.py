@@ -7,28 +7,27 @@ counter LIMIT#<name>                 <start of the window>      at the end of th
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
 
 from chalicelib.dynamodb import table
 from chalicelib.dynamodb.table import Item
-from chalicelib.problems import IdempotencyKeyReused, Problem, TooManyRequests, Unavailable
-from chalicelib.values import IdempotencyKey
+from chalicelib.problems import IdempotencyKeyReused, TooManyRequests, Unavailable
+from chalicelib.values import IdempotencyKey, RateLimit
 
 RETENTION = 24 * 60 * 60
 """Seconds for which a record is kept."""
 
 
 class Counter(Struct, frozen=True):
-    """A limit: `amount` is counted, up to `limit` in a window that ends at a second of the epoch."""
+    """What a request adds to a limit: `amount`, to that of one caller or thing, which `name` names."""
 
+    limit: RateLimit
     name: str
-    window: str
-    amount: int
-    limit: int
-    ends: int
+    amount: int = 1
 
 
 class Record(Struct, frozen=True):
@@ -47,27 +46,27 @@ def record(partition: str, route: str, key: IdempotencyKey, now: int) -> Record:
     return Record(name, key.fingerprint, now, secrets.token_urlsafe(12))
 
 
-def create(item: Item, route: str, key: IdempotencyKey | None) -> str | None:
-    """Write a new item; with a key, unless it was used within 24 hours: then return the id of the item of that request.
+def create(item: Item, route: str, key: IdempotencyKey | None, counters: Sequence[Counter] = ()) -> str | None:
+    """Write a new item and count up; with a key, unless it was used within 24 hours: then return the id of its item.
 
     A replay makes the first response again from the body and the id, which contains the time of creation. Raises
-    IdempotencyKeyReused for a key that was used with another body or path, Conflict while another request with the key keeps
-    writing, Unavailable.
+    IdempotencyKeyReused for a key that was used with another body or path, TooManyRequests for the first counter that would
+    exceed its limit, Conflict while another request with the key keeps writing, Unavailable.
     """
-    if key is None:
+    if key is None and not counters:
         table.put_new(item)
         return None
-    new_record = record(item["PK"], route, key, time.time_ns() // 1_000_000_000)
-    put = {
-        "Put": {
-            "Item": item | {"write_id": new_record.write_id},
-            "ConditionExpression": "attribute_not_exists(PK)",
-        }
-    }
-    # The id of the item is new, so its condition cannot fail.
-    remembered = {"item_id": item["SK"].partition("#")[2]}
-    earlier = _write_once(new_record, remembered, [put], lambda _: Unavailable(), table.ATTEMPT_SECONDS)
-    return None if earlier is None else str(earlier["item_id"])
+    now, write_id = time.time_ns() // 1_000_000_000, secrets.token_urlsafe(12)
+    put = {"Item": item | {"write_id": write_id}, "ConditionExpression": "attribute_not_exists(PK)"}
+    if key is None:
+        put["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        if _write_once(put, counters, [], now, table.ATTEMPT_SECONDS) is not None:
+            raise Unavailable  # the id of the item is new: no other write can have used it
+        return None
+    new_record = record(item["PK"], route, key, now)
+    put_record = _put_record(new_record, {"item_id": item["SK"].partition("#")[2]})
+    earlier = _write_once(put_record, counters, [{"Put": put}], now, table.ATTEMPT_SECONDS)
+    return None if earlier is None else str(_require_same_body(earlier, new_record)["item_id"])
 
 
 def reserve(record: Record, counters: list[Counter], reserved: float, **remembered: str) -> Item | None:
@@ -76,8 +75,8 @@ def reserve(record: Record, counters: list[Counter], reserved: float, **remember
     No attempt starts within `reserved` seconds of the deadline. Raises IdempotencyKeyReused, TooManyRequests for the first
     counter that would exceed its limit, Conflict, Unavailable; then nothing is counted.
     """
-    counts = [_count(counter, 1) for counter in counters]
-    return _write_once(record, remembered, counts, lambda n: TooManyRequests(counters[n].ends - record.now), reserved)
+    earlier = _write_once(_put_record(record, remembered), counters, [], record.now, reserved)
+    return None if earlier is None else _require_same_body(earlier, record)
 
 
 def find(record: Record) -> Item | None:
@@ -112,33 +111,42 @@ def cancel(record: Record, counters: list[Counter]) -> None:
         "ExpressionAttributeNames": {"#write_id": "write_id"},
         "ExpressionAttributeValues": {":write_id": record.write_id},
     }
-    table.transact([{"Delete": delete}, *(_count(counter, -1) for counter in counters)])
+    table.transact([{"Delete": delete}, *(_count(counter, record.now, -1) for counter in counters)])
 
 
-def _write_once(
-    record: Record, remembered: Item, writes: list[Any], problem: Callable[[int], Problem], reserved: float
-) -> Item | None:
-    """Apply all writes unless the key has a record: then return it; raises `problem(n)` if write n's condition fails."""
+def _put_record(record: Record, remembered: Item) -> dict[str, Any]:
     own: Item = {
         "fingerprint": record.fingerprint,
         "write_id": record.write_id,
         "expires_at": record.now + 1 + RETENTION,
     }
-    put = {
+    return {
         "Item": record.key | remembered | own,
         # DynamoDB deletes expired items within days, not at once.
         "ConditionExpression": "attribute_not_exists(PK) OR expires_at <= :now",
         "ExpressionAttributeValues": {":now": record.now},
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
-    reasons = table.transact([{"Put": put}, *writes], reserved)
+
+
+def _write_once(put: Item, counters: Sequence[Counter], writes: list[Any], now: int, reserved: float) -> Item | None:
+    """Apply the put, count up and apply the other writes, unless the item of the put is there: then return that.
+
+    Raises TooManyRequests for the first counter that would exceed its limit, Conflict, Unavailable.
+    """
+    counts = [_count(counter, now, 1) for counter in counters]
+    reasons = table.transact([{"Put": put}, *counts, *writes], reserved)
     if reasons is None:
         return None
     stored = reasons[0].get("Item")
     if stored is not None:  # by an earlier attempt of this write, or by an earlier request
-        return None if stored["write_id"] == record.write_id else _require_same_body(stored, record)
-    failed = [n for n, reason in enumerate(reasons[1:]) if reason.get("Code") == "ConditionalCheckFailed"]
-    raise problem(failed[0]) if failed else Unavailable()
+        return None if put["Item"]["write_id"] in {stored["write_id"], stored.get("previous_write_id")} else stored
+    for counter, reason in zip(counters, reasons[1:], strict=False):
+        if reason.get("Code") == "ConditionalCheckFailed":
+            limit = counter.limit
+            used = reason.get("Item", {}).get("count", 0)
+            raise TooManyRequests(limit.seconds - now % limit.seconds, limit.name, max(0, limit.quota - used))
+    raise Unavailable
 
 
 def _require_same_body(stored: Item, record: Record) -> Item:
@@ -147,17 +155,20 @@ def _require_same_body(stored: Item, record: Record) -> Item:
     return stored
 
 
-def _count(counter: Counter, sign: int) -> dict[str, Any]:
-    """Return the write that counts up, while there is room, or down again."""
-    values = {":amount": sign * counter.amount, ":ends": counter.ends}
+def _count(counter: Counter, now: int, sign: int) -> dict[str, Any]:
+    """Return the write that counts up, while there is room, or down again, in the window of a second of the epoch."""
+    start = now - now % counter.limit.seconds
+    window = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%dT%H:%M")
+    values = {":amount": sign * counter.amount, ":ends": start + counter.limit.seconds}
     update: dict[str, Any] = {
-        "Key": {"PK": f"LIMIT#{counter.name}", "SK": counter.window},
+        "Key": {"PK": f"LIMIT#{counter.name}", "SK": window},
         "UpdateExpression": "SET #expires_at = :ends ADD #count :amount",
         "ExpressionAttributeNames": {"#expires_at": "expires_at", "#count": "count"},
         "ExpressionAttributeValues": values,
     }
     if sign > 0:
-        room = counter.limit - counter.amount
+        room = counter.limit.quota - counter.amount
+        update["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
         update["ConditionExpression"] = "attribute_not_exists(PK) OR #count <= :room" if room >= 0 else "#count <= :room"
         values[":room"] = room
     return {"Update": update}

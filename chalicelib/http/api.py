@@ -39,6 +39,7 @@ from chalicelib.problems import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from chalicelib.values import RateLimit
 
 ORIGINS = settings.web_origin.split(",")
 CORS = CORSConfig(
@@ -68,6 +69,7 @@ class Declared(Struct, frozen=True):
     query: type[Struct] | None
     returns: type | None
     identify: Identify | None
+    limits: bool = False
 
 
 class Api(Chalice):
@@ -80,7 +82,7 @@ class Api(Chalice):
         self.log.addHandler(logging.NullHandler())
         self.log.propagate = False
 
-    def route(
+    def route(  # noqa: PLR0913 - what a route declares
         self,
         path: str,
         *,
@@ -88,17 +90,22 @@ class Api(Chalice):
         query: type[Struct] | None = None,
         returns: type | None = None,
         identify: Identify | None = None,
+        limits: Callable[[], list[RateLimit]] | None = None,
         **options: Any,
     ) -> Callable[..., Any]:
         """Register a view as Chalice does, and what it takes and returns.
 
         `body` and `query` are validated before the view runs; without `query` a query string is refused. `returns` is for
-        the OpenAPI document, and checked. The authorizer identifies the caller, or `identify` if it is not one of
+        the OpenAPI document, and checked. `limits` returns the limits of the stage for this route, which RateLimit-Policy
+        tells clients. The authorizer identifies the caller, or `identify` if it is not one of
         auth/authorizers.py; else this raises TypeError. A view with a parameter named `request` gets the Request. It returns
         a Response, or a body for one with status 200.
         """
         identify = identify or _identify(path, options.get("authorizer"))
-        declared = Declared(body, query, returns, identify)
+        declared = Declared(body, query, returns, identify, limits is not None)
+        # IETF draft-ietf-httpapi-ratelimit-headers, "RateLimit-Policy Field"
+        policy = ", ".join(f'"{limit.name}";q={limit.quota};w={limit.seconds}' for limit in (limits() if limits else ()))
+        policies: dict[str, str | list[str]] = {"RateLimit-Policy": policy} if policy else {}
         # No content types: Chalice accepts `text/plain; application/json` and refuses a type without a body.
         register = super().route(path, **{"cors": CORS, "content_types": []} | options)
 
@@ -116,12 +123,14 @@ class Api(Chalice):
                         request.body = request.read_body(body)
                     if takes_request:
                         arguments["request"] = request
-                    return _conditional(request, responses.encode(view(**arguments), returns))
+                    response = _conditional(request, responses.encode(view(**arguments), returns))
                 except Problem:
                     raise
                 except Exception as error:
                     self.log.exception("The view of %s %s failed", request.method, path)
                     raise _problem_of_status(getattr(error, "STATUS_CODE", Internal.status)) from error
+                response.headers |= policies
+                return response
 
             call.declared = declared  # type: ignore[attr-defined]
             register(call)

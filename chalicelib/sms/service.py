@@ -6,7 +6,6 @@ Reserve the key and the limits (one transaction) -> publish (one attempt) -> rec
 import hashlib
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ from chalicelib.dynamodb.records import Counter
 from chalicelib.principals import Machine
 from chalicelib.problems import Conflict, Internal, Problem, Unavailable, ValidationFailed
 from chalicelib.sms.model import Receipt, SmsMessage, count_parts, country, is_barred
-from chalicelib.values import IdempotencyKey
+from chalicelib.values import IdempotencyKey, RateLimit
 
 if TYPE_CHECKING:
     import boto3  # by this name, Chalice's analyzer finds the calls
@@ -61,6 +60,15 @@ def client() -> Any:
     return sns
 
 
+def limits() -> list[RateLimit]:
+    """Return the limits of the stage: messages of a client, messages to a number, and parts of all."""
+    return [
+        RateLimit("client", settings.sms_per_client_and_minute, 60),
+        RateLimit("number", settings.sms_per_number_and_hour, 3600),
+        RateLimit("parts", settings.sms_parts_per_day, 86400),
+    ]
+
+
 def send(machine: Machine, key: IdempotencyKey, message: SmsMessage, ends_at: int) -> tuple[Receipt, bool]:
     """Send a message; return the outcome, and whether it is that of an earlier request with the same key.
 
@@ -80,7 +88,7 @@ def _send(machine: Machine, key: IdempotencyKey, message: SmsMessage, ends_at: i
     record = records.record(machine.partition, "sms", key, now)
     try:
         parts = _require_sendable(message)
-        counters = _counters(machine, message.to, parts, now)
+        counters = _counters(machine, message.to, parts)
     except ValidationFailed:
         earlier = records.find(record)  # sent before the stage became stricter
         if earlier is None:
@@ -127,20 +135,15 @@ def _require_sendable(message: SmsMessage) -> int:
     return parts
 
 
-def _counters(machine: Machine, number: str, parts: int, now: int) -> list[Counter]:
-    """Return the limits of a message; a number is stored as its hash."""
+def _counters(machine: Machine, number: str, parts: int) -> list[Counter]:
+    """Return what a message adds to the limits; a number is stored as its hash."""
+    of_client, of_number, of_all_parts = limits()
     destination = hashlib.sha256(number.encode()).hexdigest()
     return [
-        _counter(f"CLIENT#{machine.client_id}", 60, now, 1, settings.sms_per_client_and_minute),
-        _counter(f"TO#{destination}", 3600, now, 1, settings.sms_per_number_and_hour),
-        _counter("PARTS", 86400, now, parts, settings.sms_parts_per_day),
+        Counter(of_client, f"CLIENT#{machine.client_id}"),
+        Counter(of_number, f"TO#{destination}"),
+        Counter(of_all_parts, "PARTS", parts),
     ]
-
-
-def _counter(name: str, seconds: int, now: int, amount: int, limit: int) -> Counter:
-    start = now - now % seconds
-    window = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%dT%H:%M")
-    return Counter(name, window, amount, limit, start + seconds)
 
 
 def _replay(earlier: dict[str, str], now: int) -> Receipt:

@@ -2,22 +2,31 @@
 
 import time
 
+from chalicelib.config import settings
 from chalicelib.dynamodb import pages, records, shards, table, updates
+from chalicelib.dynamodb.records import Counter
 from chalicelib.principals import User
 from chalicelib.problems import ValidationFailed
 from chalicelib.tasks import items
 from chalicelib.tasks.model import AllTasksPage, AllTasksQuery, NewTask, Task, TaskChanges, TaskPage, TaskQuery
-from chalicelib.values import IdempotencyKey, creation_time, new_id, timestamp
+from chalicelib.values import IdempotencyKey, RateLimit, creation_time, new_id, timestamp
+
+
+def limits() -> list[RateLimit]:
+    """Return the limit of the tasks that a user may create, if the stage has one."""
+    quota = settings.tasks_per_user_and_minute
+    return [RateLimit("tasks", quota, 60)] if quota else []
 
 
 def create(user: User, new: NewTask, key: IdempotencyKey | None) -> tuple[Task, bool]:
     """Create a task; return it, and whether an earlier request with the same key has created it.
 
-    Raises IdempotencyKeyReused, Conflict, Unavailable.
+    Raises IdempotencyKeyReused, TooManyRequests, Conflict, Unavailable.
     """
+    counters = [Counter(limit, f"TASKS#{user.sub}") for limit in limits()]
     task_id = new_id(time.time_ns())
     task = items.new_task(new, task_id, creation_time(task_id))
-    earlier_id = records.create(items.to_item(user, task), "tasks", key)
+    earlier_id = records.create(items.to_item(user, task), "tasks", key, counters)
     if earlier_id is None:
         return task, False
     return items.new_task(new, earlier_id, creation_time(earlier_id)), True

@@ -267,6 +267,14 @@ class TestLimits:
         assert response.status == 202
         assert send(machine, new_message()).headers["Retry-After"] == str(43200 - 10)
 
+    def test_a_client_is_told_the_limits(self, machine: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("chalicelib.sms.service.settings", structs.replace(settings, sms_parts_per_day=3))
+        two = "x" * 161
+        accepted, refused = (send(machine, new_message(message=two)) for _ in range(2))
+        assert accepted.headers["RateLimit-Policy"] == '"client";q=5;w=60, "number";q=3;w=3600, "parts";q=1000;w=86400'
+        assert "RateLimit" not in accepted.headers
+        assert (refused.status, refused.headers["RateLimit"]) == (429, '"parts";r=1;t=43190')
+
     def test_a_refused_request_counts_nothing_and_frees_its_key(
         self, machine: Person, outbox: list[tuple[str, str]]
     ) -> None:

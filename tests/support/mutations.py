@@ -13,7 +13,7 @@ from tests.support.local_server import copy_checkout
 _SEEDS = 10
 _TIMEOUT = 900  # seconds
 _LONG = 1050  # seconds; instance.py sleeps a thousandth of it
-_CREATE = "    earlier = _write_once(new_record, remembered, [put]"
+_CREATE = "    earlier = _write_once(put_record, counters"
 _FORMAT = "pattern.format_map({**assumed, **changes})"
 
 
@@ -44,10 +44,10 @@ MUTATIONS = {
     "an SMS message sent twice: the SDK retries Publish": Mutation(
         "sms/service.py", 'read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1}', 'read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3}', "sent twice"
     ),
-    "one SMS message too many: the limit is off by one": Mutation("dynamodb/records.py", "counter.limit - counter.amount", "counter.limit", "miscounted"),
-    "an SMS message of three parts counts as one": Mutation("sms/service.py", "now, parts, settings", "now, 1, settings", "miscounted"),
+    "one SMS message too many: the limit is off by one": Mutation("dynamodb/records.py", "counter.limit.quota - counter.amount", "counter.limit.quota", "miscounted"),
+    "an SMS message of three parts counts as one": Mutation("sms/service.py", '"PARTS", parts', '"PARTS", 1', "miscounted"),
     "an SMS message is rejected below the limits": Mutation(
-        "dynamodb/records.py", "    counts = [_count(", "    if time.time_ns() % 5 == 0: raise TooManyRequests(60)\n    counts = [_count(", "rejected, though"
+        "dynamodb/records.py", "    counts = [_count(", "    if counters and time.time_ns() % 5 == 0: raise TooManyRequests(60)\n    counts = [_count(", "rejected, though"
     ),
     "an endless list: each page starts at the beginning": Mutation(
         "dynamodb/pages.py", "start = None if cursor is None else", "start = None if cursor is None or not range_.index else", "endless list"

@@ -213,7 +213,8 @@ def _examples(schema: Schema) -> list[Any]:
 
 
 def _responses(path: str, entry: RouteEntry, types: Declared, described: Operation) -> dict[str, Any]:
-    success: Schema = {"description": described.response, "headers": _headers(*described.headers)}
+    limited = ["RateLimit-Policy"] * types.limits
+    success: Schema = {"description": described.response, "headers": _headers(*described.headers, *limited)}
     if types.returns:
         success["content"] = {described.media_type: schemas.content(types.returns)}
     elif described.status == 200:  # noqa: PLR2004 - with a body that no type describes

@@ -78,18 +78,26 @@ HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
         "The path of the new item, from the host on.",
         {"pattern": "/[a-z]+/[0-9a-f-]{36}$"},
     ),
+    "RateLimit": (
+        "With 429: the limit that the request would exceed, what is left (`r`), the seconds until its window ends (`t`).",
+        {"examples": ['"tasks";r=0;t=42']},
+    ),
+    "RateLimit-Policy": (
+        "The limits of this operation, if the stage has any: name, quota (`q`) and seconds of a window (`w`) of each.",
+        {"examples": ['"tasks";q=60;w=60']},
+    ),
     "Retry-After": ("With 429 and 503: the seconds after which to retry.", {"pattern": "^[1-9][0-9]*$", "examples": ["1"]}),
     "WWW-Authenticate": (
         "With 401: the authentication scheme. API Gateway may call this header x-amzn-Remapped-WWW-Authenticate.",
         {"const": "Bearer"},
     ),
 }
-OPTIONAL_HEADERS = ("Idempotency-Replayed", "Retry-After", "WWW-Authenticate")
+OPTIONAL_HEADERS = ("Idempotency-Replayed", "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate")
 REQUEST_ID = "a38a6283-0783-4097-bbf4-1e02912c0ca5"
 _ARGUMENTS: dict[type[Problem], tuple[Any, ...]] = {
     problems.ValidationFailed: ([{"pointer": "/title", "detail": "is required"}],),
     problems.MethodNotAllowed: ("GET, POST",),
-    problems.TooManyRequests: (42,),
+    problems.TooManyRequests: (42, "tasks"),
     problems.Unauthorized: (authorizers.USERS,),
     problems.VersionMismatch: (2,),
 }
@@ -139,7 +147,9 @@ repeat, for 24 hours; `If-Match` does it for PATCH and DELETE. A 2xx response me
 ## Limits
 
 A body has at most 64 KiB and 20 levels. An unknown member or query parameter is refused, never ignored. A stage limits
-requests a second, and SMS messages; beyond that, the response is 429 and `Retry-After` says when to retry.
+requests a second, and SMS messages; it may limit the tasks that a user creates in a minute. Beyond that, the response is
+429 and `Retry-After` says when to retry. `RateLimit-Policy` and `RateLimit` name the limit of an operation
+([IETF draft](https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/)).
 
 Every response has `X-Request-Id`, `Cache-Control: no-store`, `X-Content-Type-Options: nosniff` and, for browsers,
 `Access-Control-Allow-Origin` and `Vary: Origin`.
