@@ -77,6 +77,9 @@ package package-terraform deploy destroy: .venv
 	@.venv/bin/python tools/install.py .venv/bench tools/bench/requirements.txt "$$REPEAT"
 
 LOCK = .venv/lint/bin/python -m uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+audit: .venv/lint  ## look up known vulnerabilities of the locked packages
+	@.venv/lint/bin/python -m pip_audit --strict --disable-pip --require-hashes -r requirements.txt -r requirements-dev.txt
+
 lock: .venv/lint  ## write the lock files from pyproject.toml, and that of npm
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt

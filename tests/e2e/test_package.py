@@ -12,6 +12,8 @@ from typing import Any
 
 import boto3
 import pytest
+from jsonschema import Draft7Validator
+from referencing import Registry
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
@@ -205,6 +207,21 @@ class TestTheZip:
         for name, version in locked:
             folder = f"{name.replace('-', '_')}-{version}.dist-info/"
             assert any(entry.startswith(folder) and "LICENSE" in entry for entry in names), folder
+
+    def test_the_bill_of_materials_is_cyclonedx_and_has_the_packages_of_the_zip(self, prod: Path) -> None:
+        document = json.loads((prod / "sbom.json").read_text())
+        digest = hashlib.sha256((prod / "deployment.zip").read_bytes()).hexdigest()
+        (folder,) = (LINTERS.parent / "lib").glob("python*/site-packages/cyclonedx/schema/_res")
+        schemas = [
+            json.loads((folder / f"{name}.SNAPSHOT.schema.json").read_text()) for name in ("bom-1.6", "jsf-0.82", "spdx")
+        ]
+        registry = Registry().with_contents((schema["$id"], schema) for schema in schemas)
+        Draft7Validator(schemas[0], registry=registry).validate(document)
+        assert document["metadata"]["component"]["hashes"][0]["content"] == digest
+        names = contents(prod / "deployment.zip").keys()
+        packages = {match[1].replace("_", "-") for name in names if (match := re.match(r"([^/]+)\.dist-info/", name))}
+        named = {f"{component['name']}-{component['version']}" for component in document["components"]}
+        assert packages == {name for name in named if not name.startswith(("chalice-", "flask-swagger-ui-"))}
 
     def test_the_zip_is_no_larger_than_it_must_be(self, prod: Path) -> None:
         """Most is cryptography (5 MB), then bytecode (2 MB)."""

@@ -16,7 +16,7 @@ from chalice.utils import to_cfn_resource_name
 
 from chalicelib import __version__
 from tools import install
-from tools.deploy import shipping, web
+from tools.deploy import sbom, shipping, web
 from tools.deploy.template import MERGE_TEMPLATE
 from tools.errors import CommandError
 from tools.functions import declarations
@@ -77,7 +77,7 @@ def _download(folder: Path, stage: str, wheels: str) -> None:
 
 
 def package(stage: str, out: Path, **changes: object) -> None:
-    """Write deployment.zip, template.json, import.json and MANIFEST.md; the same commit gives the same bytes.
+    """Write the zip, the templates, the manifest, sbom.json and the web app; the same commit gives the same bytes.
 
     Raises CommandError.
     """
@@ -90,6 +90,7 @@ def package(stage: str, out: Path, **changes: object) -> None:
     complete = json.loads((out / "template.json").read_text())
     (out / "import.json").write_text(json.dumps(_import_template(complete), indent=1) + "\n")
     (out / "MANIFEST.md").write_text(_manifest(stage, out, complete))
+    sbom.write(out / "deployment.zip")
     web.write(out / "web")
 
 

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tools.deploy import packaging, template
+from tools.deploy import packaging, sbom, template
 from tools.functions import declarations, reads_table_stream
 from tools.stages import ROOT
 
@@ -42,6 +42,7 @@ def package(stage: str, out: Path, **changes: object) -> None:
         shutil.copytree(_MODULE, out, dirs_exist_ok=True)
         shutil.copy(built / "deployment.zip", out / "deployment.zip")
         generated = json.loads((built / "chalice.tf.json").read_text())
+    sbom.write(out / "deployment.zip")
     merge = template.set_defaults(template.merge(), stage)
     (out / "chalice.tf.json").write_text(json.dumps(_complete(generated, stage, merge), indent=1) + "\n")
     (out / "variables.tf.json").write_text(json.dumps({"variable": _variables(merge)}, indent=1) + "\n")

@@ -10,8 +10,8 @@ PAGE = ROOT / "docs" / "licences.md"
 _EMBEDDED = ("chalice", "flask-swagger-ui")
 """Not in requirements.txt: Chalice adds its runtime to the zip, and docs.html contains Swagger UI."""
 
-_UNCLEAR = {"python-dateutil": "BSD-3-Clause"}
-"""Its metadata says "Dual License": later parts may be used under Apache-2.0 instead."""
+_UNCLEAR = {"chalice": "Apache-2.0", "python-dateutil": "BSD-3-Clause"}
+"""The SPDX expression where the metadata has none. Later parts of python-dateutil may be used under Apache-2.0 instead."""
 
 _START = """\
 # Licences of what is shipped
