@@ -99,3 +99,13 @@ def test_a_route_names_the_limits_of_the_stage() -> None:
 def test_a_route_without_limits_says_nothing_of_them(alice: Person) -> None:
     response = alice("GET", "/tasks")
     assert not {"RateLimit", "RateLimit-Policy"} & response.headers.keys()
+
+
+def test_an_id_that_is_used_already_is_unavailable_and_changes_nothing(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chalicelib.tasks.service.new_id", lambda _: "01234567-89ab-7def-8123-456789abcdef")
+    first = alice.creates()
+    assert alice("POST", "/tasks", {"title": "Buy bread"}).problem == (503, "unavailable")
+    assert alice("GET", path_of(first)).json == first
+    assert counts() == [1]
