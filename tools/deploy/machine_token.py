@@ -36,19 +36,24 @@ def require_secret() -> str:
     return secret
 
 
-def fetch_access_token(token_url: str, client_id: str, secret: str) -> str:
-    """Return an access token by OAuth client credentials; raises CommandError."""
+def build_request(token_url: str, client_id: str, secret: str) -> urllib.request.Request:
+    """Return the request of OAuth client credentials."""
     credentials = b64encode(f"{client_id}:{secret}".encode()).decode()
     body = urllib.parse.urlencode({"grant_type": "client_credentials", "scope": f"{app_name()}/sms"}).encode()
+    return urllib.request.Request(token_url, body, {"Authorization": f"Basic {credentials}"})  # noqa: S310 - the caller's address
+
+
+def fetch_access_token(token_url: str, client_id: str, secret: str) -> str:
+    """Return a new access token of a machine client; raises CommandError."""
     try:
-        request = urllib.request.Request(token_url, body, {"Authorization": f"Basic {credentials}"})  # noqa: S310 - the operator's
+        request = build_request(token_url, client_id, secret)
         with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - likewise
             return str(json.load(response)["access_token"])
     except urllib.error.HTTPError as error:
         text = error.read().decode(errors="replace").strip()
         message = f"{token_url} rejects the client {client_id} ({error.code}): {text} Check the client id and its secret."
         raise CommandError(message) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         message = (
             f"There is no token from {token_url}: {error} Check the address and the network, then run the command again."
         )
