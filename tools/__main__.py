@@ -48,6 +48,53 @@ def _use_local_aws(arguments: argparse.Namespace) -> None:
             print(sms_client.list_messages())
 
 
+def _sign_in(arguments: argparse.Namespace) -> None:
+    options = {"--pool-arn": arguments.pool_arn, "--client-id": arguments.client_id}
+    if _is_local(arguments.stage, options):
+        _use_local_aws(arguments)
+        return
+    from tools.deploy import sign_in
+
+    pool, client = options.values()
+    if arguments.stage:
+        settings = _read_stack(arguments.stage)
+        pool, client = settings["USER_POOL_ARN"], settings["WEB_CLIENT_ID"]
+    print(sign_in.fetch_id_token(arguments.user, pool, client))
+
+
+def _get_machine_token(arguments: argparse.Namespace) -> None:
+    options = {"--token-url": arguments.token_url, "--client-id": arguments.client_id}
+    if _is_local(arguments.stage, options):
+        _use_local_aws(arguments)
+        return
+    from tools.deploy import machine_token
+
+    if arguments.stage:
+        settings = _read_stack(arguments.stage)
+        url, client = f"{settings['SIGN_IN_URL']}/oauth2/token", settings["MACHINE_CLIENT_IDS"]
+        secret = machine_token.read_secret(settings["USER_POOL_ARN"], client)
+    else:
+        (url, client), secret = options.values(), machine_token.require_secret()
+    print(machine_token.fetch_access_token(url, client, secret))
+
+
+def _is_local(stage: str | None, options: dict[str, str | None]) -> bool:
+    """Return whether neither a stage nor options in its place are given; raises CommandError for some of them."""
+    if any(options.values()) and (stage or not all(options.values())):
+        message = f"Give {' and '.join(options)} together, or --stage alone."
+        raise CommandError(message)
+    return not stage and not any(options.values())
+
+
+def _read_stack(stage: str) -> dict[str, str]:
+    """Return the settings of a deployed stage; raises CommandError."""
+    stages.require_region()
+    stages.require_stage(stage)
+    from tools.deploy import stack
+
+    return stack.require_settings(stage, allow_api=True)
+
+
 def _look_up(arguments: argparse.Namespace) -> None:
     stages.require_region()
     from botocore.exceptions import BotoCoreError, ClientError
@@ -126,8 +173,8 @@ _COMMANDS = {
     "stop": _Command(_stop, "stop everything that `run` and `chalice local` serve from this folder"),
     "env": _Command(_use_local_aws, 'print the settings of the local AWS, for: eval "$(python -m tools env)"'),
     "signup": _Command(_use_local_aws, "sign up a local user and print the password", "email"),
-    "token": _Command(_use_local_aws, "sign in a local user and print the ID token", "user"),
-    "machine-token": _Command(_use_local_aws, "print an access token of the machine client"),
+    "token": _Command(_sign_in, "sign in a local user, or one of a deployed stage, and print the ID token", "user"),
+    "machine-token": _Command(_get_machine_token, "print an access token of the machine client, local or of a stage"),
     "inbox": _Command(_use_local_aws, "print the SMS messages that were sent"),
     "generate": _Command(
         _generate, "write the generated files: OpenAPI, docs page, README's routes, policies, merge template, licences"
@@ -168,6 +215,14 @@ def _parse_arguments() -> argparse.Namespace:
         options = commands.add_parser(name, help=command.help, description=command.help)
         if command.argument:
             options.add_argument(command.argument)
+    token, machine_token = commands.choices["token"], commands.choices["machine-token"]
+    token.add_argument("--pool-arn", help="instead of --stage: the ARN of the user pool; give --client-id too")
+    machine_token.add_argument(
+        "--token-url", help="instead of --stage: the output TokenUrl; give --client-id and CLIENT_SECRET too"
+    )
+    for options in (token, machine_token):
+        options.add_argument("--stage", help="a deployed stage, whose stack has the ids; without it, the local AWS")
+        options.add_argument("--client-id")
     run = commands.choices["run"]
     run.add_argument("--host", default="127.0.0.1")
     run.add_argument("--port", default=os.environ.get("PORT") or "8000")

@@ -1,27 +1,17 @@
 """The machine client of the local user pool, and the SMS messages that were sent."""
 
-import base64
 import json
 import os
-import urllib.parse
-import urllib.request
 
-import boto3
-
+from tools.deploy import machine_token
 from tools.local.emulator import fetch
-from tools.local.users import pool_id
-from tools.stages import app_name
 
 
 def fetch_token() -> str:
     """Return a new access token of the machine client, by OAuth client credentials."""
     client_id = os.environ["MACHINE_CLIENT_IDS"]
-    client = boto3.client("cognito-idp").describe_user_pool_client(UserPoolId=pool_id(), ClientId=client_id)
-    credentials = base64.b64encode(f"{client_id}:{client['UserPoolClient']['ClientSecret']}".encode()).decode()
-    body = urllib.parse.urlencode({"grant_type": "client_credentials", "scope": f"{app_name()}/sms"}).encode()
-    request = urllib.request.Request(  # noqa: S310 - on this machine
-        f"{os.environ['AWS_ENDPOINT_URL']}/oauth2/token", body, {"Authorization": f"Basic {credentials}"}
-    )
+    secret = machine_token.read_secret(os.environ["USER_POOL_ARN"], client_id)
+    request = machine_token.build_request(f"{os.environ['AWS_ENDPOINT_URL']}/oauth2/token", client_id, secret)
     return str(json.loads(fetch(request))["access_token"])
 
 
