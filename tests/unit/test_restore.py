@@ -1,5 +1,6 @@
 """The comparison and the copy of `python -m tools restore`, against moto's tables."""
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from chalicelib.config import settings
 from chalicelib.dynamodb import table
 from tests.conftest import TABLE, table_properties
 from tests.support.people import Person, path_of
+from tools.__main__ import main
 from tools.deploy import restore
 from tools.deploy.personal_data import Place
 from tools.errors import CommandError
@@ -181,11 +183,28 @@ class TestAnotherTable:
         assert "1 differ, and stay" in copy(to_the_past=False)
         assert alice("GET", f"/tasks/{ID}").json["title"] == "Changed here"
 
-    def test_must_exist_and_be_another(self) -> None:
+    def test_must_exist(self) -> None:
         with pytest.raises(CommandError, match="There is no table nowhere"):
             restore.copy("nowhere", PLACE, EVERYTHING)
-        with pytest.raises(CommandError, match="is the table of the stage itself"):
-            restore.copy(TABLE, PLACE, EVERYTHING)
+
+    def test_can_be_the_table_itself_which_gets_the_keys_of_today(
+        self, alice: Person, admin: Person, old: dict[str, Any]
+    ) -> None:
+        boto3.resource("dynamodb").Table(TABLE).put_item(Item=old)
+        task = alice.creates("New", status="in_progress")
+        compared = restore.copy(TABLE, PLACE, EVERYTHING._replace(apply=False))
+        assert "1 are the same" in compared
+        assert "1 have keys of an earlier format" in compared
+        assert alice.titles("/tasks", status="in_progress") == ["New"]
+        rewritten = restore.copy(TABLE, PLACE, EVERYTHING)
+        assert "1 had keys of an earlier format" in rewritten
+        assert "delete-table" not in compared + rewritten
+        assert alice.titles("/tasks", status="in_progress") == ["Old", "New"]
+        assert admin.titles("/admin/tasks", status="in_progress") == ["Old", "New"]
+        assert [alice("GET", path).etag for path in (f"/tasks/{ID}", path_of(task))] == ['"4"', '"1"']
+        stored = table.require({"PK": old["PK"], "SK": old["SK"]})
+        assert stored.keys() == old.keys() - {"GSI1SK", "task_id", "previous_write_id"}
+        assert "2 are the same" in restore.copy(TABLE, PLACE, EVERYTHING)
 
 
 class TestThePointInTime:
@@ -202,3 +221,15 @@ class TestThePointInTime:
     def test_is_unambiguous(self, moment: str, message: str) -> None:
         with pytest.raises(CommandError, match=message):
             restore.recover(TABLE, moment)
+
+
+def test_an_interruption_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(restore, "recover", interrupt)
+    monkeypatch.setattr("tools.stages.apply_placeholder_settings", lambda _: None)
+    options = ["--stage", "dev", "--table", TABLE, "--pool-arn", "pool", "--time", "2026-11-27T08:00:00Z"]
+    monkeypatch.setattr(sys, "argv", ["tools", "restore", *options])
+    assert main() == 1
+    assert capsys.readouterr().err == "Interrupted. Run the same command again: it does what is left.\n"

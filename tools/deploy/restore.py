@@ -1,4 +1,4 @@
-"""Brings items of a stage back from a backup, or copies them from another table: `python -m tools restore`.
+"""Brings items of a stage back from a backup or another table, or rewrites its keys: `python -m tools restore`.
 
 The stage's table stays in service: a restored table has another name, and no time to live, recovery, tags or alarms.
 """
@@ -23,6 +23,7 @@ _THREADS = 10  # as many as botocore has connections
 _PROGRESS = 10_000  # items
 _SAME, _MISSING, _CHANGED, _NO_ACCOUNT, _FAILED = "same", "missing", "changed", "no account", "failed"
 _BROUGHT_BACK, _SET_BACK, _OVERTAKEN = "brought back", "set back", "overtaken"
+_OUTDATED, _REWRITTEN = "outdated", "rewritten"
 _ROWS = {
     _SAME: "are the same in both",
     _MISSING: "are only in {source}",
@@ -31,8 +32,11 @@ _ROWS = {
     _SET_BACK: "differed, and are now as in {source}",
     _OVERTAKEN: "were written by somebody else at this moment, and stay as they are in {table}",
     _NO_ACCOUNT: "belong to accounts that are gone, and are not brought back",
+    _OUTDATED: "have keys of an earlier format",
+    _REWRITTEN: "had keys of an earlier format, and have those of today",
     _FAILED: "failed",
 }
+_IN_BOTH = {_BROUGHT_BACK, _SET_BACK, _OVERTAKEN, _SAME, _CHANGED}
 
 
 class Choice(NamedTuple):
@@ -80,15 +84,13 @@ def recover(table: str, moment: str, pause: float = 10) -> str:
 def copy(source: str, place: Place, choice: Choice) -> str:
     """Compare a table with that of the stage, bring back what is chosen, and return what was done; raises CommandError.
 
+    If it is the table of the stage itself, tasks with keys of an earlier format get those of today, in the same version.
     The settings of the stage must be in the environment: index keys depend on them.
     """
-    if source == place.table:
-        message = f"{source} is the table of the stage itself. Name the table that holds the earlier items."
-        raise CommandError(message)
     if not _status(source):
         message = f"There is no table {source} in this account and Region. List them with: aws dynamodb list-tables"
         raise CommandError(message)
-    copier = _Copier(place, choice)
+    copier = _Copier(source, place, choice)
     results = Counter[str]()
     with ThreadPoolExecutor(_THREADS) as threads:
         for page in copier.pages(source):
@@ -105,8 +107,8 @@ def copy(source: str, place: Place, choice: Choice) -> str:
 class _Copier:
     """Compares and copies single items, from several threads."""
 
-    def __init__(self, place: Place, choice: Choice) -> None:
-        self.choice, self.table = choice, place.table
+    def __init__(self, source: str, place: Place, choice: Choice) -> None:
+        self.choice, self.table, self.in_place = choice, place.table, source == place.table
         self.client: Any = boto3.resource("dynamodb").meta.client  # it takes and returns Python's types, in any thread
         self.failures: list[str] = []
         if choice.user is None:
@@ -127,20 +129,29 @@ class _Copier:
     def count_only_in_table(self, results: Counter[str]) -> int:
         """Return how many of the chosen items the table has and the source has not."""
         stored = sum(self._has_account(item) for page in self.pages(self.table) for item in page)
-        found = (_SAME, _BROUGHT_BACK, _CHANGED, _SET_BACK, _OVERTAKEN)
-        return max(0, stored - sum(results[name] for name in found))
+        return max(0, stored - sum(results[name] for name in _IN_BOTH))
 
     def copy(self, item: dict[str, Any]) -> str:
-        """Compare an item with the table, bring it back if that is chosen, and return the result."""
+        """Do with an item what is chosen, and return the result."""
         try:
-            return self._copy(item)
+            return self._rewrite(item) if self.in_place else self._bring_back(item)
         except (BotoCoreError, ClientError) as error:
             self.failures.append(f"{item['PK']} {item['SK']}: {error}")
         except KeyError as error:
             self.failures.append(f"{item['PK']} {item['SK']}: the item has no {error}")
         return _FAILED
 
-    def _copy(self, item: dict[str, Any]) -> str:
+    def _rewrite(self, item: dict[str, Any]) -> str:
+        """Give an item of the table itself the keys of today."""
+        new = _rebuild(item)
+        if new == {name: value for name, value in item.items() if name != "previous_write_id"}:
+            return _SAME
+        if not self.choice.apply:
+            return _OUTDATED
+        return _REWRITTEN if self._replace(item, new) else _OVERTAKEN
+
+    def _bring_back(self, item: dict[str, Any]) -> str:
+        """Compare an item of another table, and bring it back if that is chosen."""
         if not self._has_account(item):
             return _NO_ACCOUNT
         new, stored = _rebuild(item), self._read(item)
@@ -160,8 +171,12 @@ class _Copier:
             if not self.choice.to_the_past:
                 return _CHANGED
             new |= {"version": stored["version"] + 1, "updated_at": max(_now(), stored["updated_at"])}
-        condition = {"ConditionExpression": "write_id = :w", "ExpressionAttributeValues": {":w": stored["write_id"]}}
-        return _SET_BACK if self._put(new, **condition) else _OVERTAKEN
+        return _SET_BACK if self._replace(stored, new) else _OVERTAKEN
+
+    def _replace(self, stored: dict[str, Any], new: dict[str, Any]) -> bool:
+        """Replace an item unless it has changed since; return whether it was replaced."""
+        values = {":w": stored["write_id"]}
+        return self._put(new, ConditionExpression="write_id = :w", ExpressionAttributeValues=values)
 
     def _read(self, item: dict[str, Any]) -> dict[str, Any] | None:
         """Return the item that the table has under the same key."""
@@ -245,13 +260,18 @@ def _report(results: Counter[str], copier: _Copier, source: str, table: str) -> 
     lines = [f"Compared {source} with {table}:"]
     rows = {name: text.format(source=source, table=table) for name, text in _ROWS.items()}
     lines += [f"{results[name]:>9,} {text}" for name, text in rows.items() if results[name]]
-    if created := copier.count_only_in_table(results):
+    if not copier.in_place and (created := copier.count_only_in_table(results)):
         lines.append(f"{created:>9,} are only in {table}, and stay")
     if copier.failures:
         lines += [*copier.failures[:10], "Correct the cause, then run the same command again: it does only what is left."]
         raise CommandError("\n".join(lines))
+    if results[_OVERTAKEN]:
+        lines.append("Run the same command again, to compare what was written at this moment.")
+    if results[_OUTDATED]:
+        lines.append("Nothing was changed. To rewrite these, run the same command with --apply.")
+    if copier.in_place:
+        return "\n".join(lines)
     if not copier.choice.apply:
         lines.append("Nothing was changed. To bring back what is missing, run the same command with --apply;")
         lines.append("with --apply --changed, what differs is set back too. Items are never deleted.")
-    lines.append(f"When you are done: aws dynamodb delete-table --table-name {source}")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"When you are done: aws dynamodb delete-table --table-name {source}"])
