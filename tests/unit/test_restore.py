@@ -100,7 +100,9 @@ def test_a_write_between_comparison_and_copy_is_kept(alice: Person, backup: Any,
         return put(copier, item, **condition)
 
     monkeypatch.setattr(restore._Copier, "_put", put_late)
-    assert "2 were written by somebody else" in copy()
+    done = copy()
+    assert "2 were written by somebody else" in done
+    assert "Run the same command again" in done
     assert alice("GET", path_of(task)).json["title"] == "Newest"
     assert table.require({"PK": f"USER#{alice.sub}", "SK": f"TASK#{deleted['task_id']}"})["title"] == "Somebody else's"
 
