@@ -219,6 +219,14 @@ class TestThePointInTime:
         assert restore.recover(TABLE, moment, pause=0) == name  # ACTIVE: a second restore would fail, as the name is taken
         boto3.client("dynamodb").delete_table(TableName=name)
 
+    def test_that_aws_has_not_restored_ends_the_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        states, seconds = iter(["CREATING", "CREATING", "", ""]), iter([0, 0, 60, 61])
+        monkeypatch.setattr(restore, "_status", lambda _: next(states))
+        monkeypatch.setattr("time.monotonic", lambda: next(seconds))
+        monkeypatch.setattr("time.sleep", lambda _: None)
+        with pytest.raises(CommandError, match="its status is none"):
+            restore.recover(TABLE, "2026-11-27T08:00:00Z")
+
     @pytest.mark.parametrize(("moment", "message"), [("yesterday", "is not a time"), ("2026-11-27T08:00:00", "no offset")])
     def test_is_unambiguous(self, moment: str, message: str) -> None:
         with pytest.raises(CommandError, match=message):

@@ -21,6 +21,7 @@ from tools.errors import CommandError
 _EARLIER_FORMAT = {"task_id", "GSI1SK"}  # attributes of tasks before their id was only in SK
 _THREADS = 10  # as many as botocore has connections
 _PROGRESS = 10_000  # items
+_VISIBLE = 60  # seconds after which DescribeTable, which is eventually consistent, must know a new table
 _SAME, _MISSING, _CHANGED, _NO_ACCOUNT, _FAILED = "same", "missing", "changed", "no account", "failed"
 _BROUGHT_BACK, _SET_BACK, _OVERTAKEN = "brought back", "set back", "overtaken"
 _OUTDATED, _REWRITTEN = "outdated", "rewritten"
@@ -68,7 +69,7 @@ def recover(table: str, moment: str, pause: float = 10) -> str:
                 SourceTableName=table, TargetTableName=target, RestoreDateTime=when, BillingModeOverride="PAY_PER_REQUEST"
             )
     except dynamodb.exceptions.InvalidRestoreTimeException as error:
-        message = f"{table} cannot be restored to {moment}. Use one within 35 days, and five minutes ago or more."
+        message = f"{table} cannot be restored to {moment}. Use a time within 35 days, at least five minutes ago."
         raise CommandError(message) from error
     except dynamodb.exceptions.PointInTimeRecoveryUnavailableException as error:
         message = f"Point-in-time recovery of {table} is off: there is no backup. Is it the table of this stage?"
@@ -76,6 +77,9 @@ def recover(table: str, moment: str, pause: float = 10) -> str:
     started = time.monotonic()
     while (status := _status(target)) != "ACTIVE":
         waited = int(time.monotonic() - started)
+        if status != "CREATING" and waited > _VISIBLE:
+            message = f"AWS has not restored {target}: its status is {status or 'none'}. See DynamoDB's console."
+            raise CommandError(message)
         print(f"AWS restores {target}: {status}, {waited // 60} min {waited % 60} s", file=sys.stderr, flush=True)
         time.sleep(pause)
     return target
