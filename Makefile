@@ -6,7 +6,7 @@ export PORT AWS_PORT
 export REPEAT = $(strip make $(MAKECMDGOALS) $(MAKEOVERRIDES))
 unexport PYTHONSAFEPATH
 
-.PHONY: .venv .venv/lint .venv/bench .venv/browser run stop help test check browser fuzz history bugs load bench generate rename package package-terraform deploy destroy lock clean
+.PHONY: .venv .venv/lint .venv/bench .venv/browser run stop help test check browser fuzz history bugs load bench generate rename package package-terraform deploy destroy restore lock clean
 
 run: .venv  ## serve the web app and the API on this machine until Ctrl-C (WEB_PORT=3000 PORT=8000 AWS_PORT=4566)
 	@.venv/bin/python -m tools run --end-with-parent
@@ -66,6 +66,10 @@ destroy: ## delete a stage (STAGE=dev) from the current AWS account
 package package-terraform deploy destroy: .venv
 	@test "$(STAGE)" || { echo "STAGE is missing. Run: make $@ STAGE=dev" >&2; exit 1; }
 	@.venv/bin/python -m tools $@ $(STAGE)
+
+restore: .venv  ## compare a stage (STAGE=dev) with its table at a time (TIME=2026-11-27T08:00:00Z)
+	@test "$(STAGE)" && test "$(TIME)" || { echo "Name both: make restore STAGE=dev TIME=2026-11-27T08:00:00Z" >&2; exit 1; }
+	@.venv/bin/python -m tools restore --stage "$(STAGE)" --time "$(TIME)"
 
 .venv/browser: .venv
 	@.venv/bin/python tools/install.py .venv/browser tools/requirements-browser.txt "$$REPEAT"

@@ -99,7 +99,7 @@ def _look_up(arguments: argparse.Namespace) -> None:
     stages.require_region()
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from tools.deploy import callers, personal_data, stack
+    from tools.deploy import callers, personal_data, restore, stack
 
     stages.require_stage(arguments.stage)
     settings = {"TABLE_NAME": arguments.table, "USER_POOL_ARN": arguments.pool_arn}
@@ -117,8 +117,17 @@ def _look_up(arguments: argparse.Namespace) -> None:
                 print(personal_data.erase(arguments.name, place, confirmed=arguments.yes))
             case "caller":
                 print(callers.find(arguments.hash, arguments.stage, place, settings))
+            case "restore":
+                stages.apply_placeholder_settings(arguments.stage)  # index keys depend on them
+                source = arguments.source or restore.recover(place.table, arguments.time)
+                ids, past = tuple(arguments.task or ()), arguments.source is None
+                choice = restore.Choice(arguments.user, ids, arguments.apply, arguments.changed, to_the_past=past)
+                print(restore.copy(source, place, choice))
     except (BotoCoreError, ClientError) as error:
         message = f"AWS did not answer as expected: {error} Run the same command again."
+        raise CommandError(message) from error
+    except KeyboardInterrupt as error:
+        message = "Interrupted. Run the same command again: it does what is left."
         raise CommandError(message) from error
 
 
@@ -186,6 +195,7 @@ _COMMANDS = {
     "destroy": _Command(_deploy, "delete a stage from the current AWS account", "stage"),
     "export": _Command(_look_up, "print what a stage stores of a person (an e-mail address or a sub), as JSON", "name"),
     "erase": _Command(_look_up, "delete a person's account and tasks from a stage", "name"),
+    "restore": _Command(_look_up, "compare a stage with a backup or another table, and bring back what is missing"),
     "caller": _Command(_look_up, "find the user or machine behind a hash in the log lines", "hash"),
 }
 
@@ -229,12 +239,20 @@ def _parse_arguments() -> argparse.Namespace:
     run.add_argument("--stage", default=stages.LOCAL)
     run.add_argument("--no-reload", dest="reload", action="store_false", help="do not restart when a file changes")
     run.add_argument("--end-with-parent", action="store_true", help="stop when the parent process ends")
-    for name in ("export", "erase", "caller"):
+    for name in ("export", "erase", "restore", "caller"):
         options = commands.choices[name]
         options.add_argument("--stage", required=True)
         for option in ("--table", "--pool-arn"):
             options.add_argument(option, help="instead of the stack of the stage: the output of Terraform; give both")
     commands.choices["erase"].add_argument("--yes", action="store_true", help="do not ask for the name again")
+    restore = commands.choices["restore"]
+    source = restore.add_mutually_exclusive_group(required=True)
+    source.add_argument("--time", help="restore the table as it was then, such as 2026-11-27T08:00:00Z")
+    source.add_argument("--from", dest="source", metavar="TABLE", help="copy from this table instead")
+    restore.add_argument("--user", help="only the items of this user: an e-mail address or a sub")
+    restore.add_argument("--task", action="append", metavar="ID", help="only this task; may be repeated")
+    restore.add_argument("--apply", action="store_true", help="bring back what is missing; without, only compare")
+    restore.add_argument("--changed", action="store_true", help="with --apply, set back what differs, as a new version")
     return parser.parse_args()
 
 

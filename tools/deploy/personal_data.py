@@ -27,7 +27,9 @@ class Place(NamedTuple):
     """The id of the user pool."""
 
 
-class _Person(NamedTuple):
+class Person(NamedTuple):
+    """A user of a stage."""
+
     sub: str
     account: Any
     """As Cognito describes it; None if it is gone."""
@@ -35,7 +37,7 @@ class _Person(NamedTuple):
 
 def export(name: str, place: Place) -> str:
     """Return what a stage stores of the person with an e-mail address or a `sub`, as JSON; raises CommandError."""
-    person = _find(name, place)
+    person = find(name, place)
     items = list(_items(place, person.sub))
     account = person.account and {
         "attributes": {attribute["Name"]: attribute["Value"] for attribute in person.account["Attributes"]},
@@ -52,7 +54,7 @@ def erase(name: str, place: Place, *, confirmed: bool = False) -> str:
     Asks for the name again unless `confirmed`. The account is disabled first, so that it gets no new tokens, and deleted
     last: if this ends in between, the same call finds the person again.
     """
-    person = _find(name, place)
+    person = find(name, place)
     _require_something(name, place, person, list(_items(place, person.sub)))
     if not confirmed:
         _confirm(name, f"the account {name} ({person.sub}) of the user pool {place.pool}, and its items in {place.table}")
@@ -76,26 +78,27 @@ def _confirm(name: str, what: str) -> None:
         raise CommandError(message)
 
 
-def _find(name: str, place: Place) -> _Person:
+def find(name: str, place: Place) -> Person:
     """Return the person with an e-mail address or a `sub`; raises CommandError."""
     kind = "sub" if _SUB.fullmatch(name) else "email"
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
     found: Any = boto3.client("cognito-idp").list_users(UserPoolId=place.pool, Filter=f'{kind} = "{quoted}"')["Users"]
-    people = [_Person(_sub(account), account) for account in found]
+    people = [Person(sub_of(account), account) for account in found]
     if len(people) > 1:
         message = f"{len(people)} accounts have the e-mail address {name}. Use the sub of one of them: "
         raise CommandError(message + ", ".join(person.sub for person in people))
     if not people and kind == "email":
         message = f"No account of the user pool {place.pool} has the e-mail address {name}. Check it, or use the sub."
         raise CommandError(message)
-    return people[0] if people else _Person(name, None)
+    return people[0] if people else Person(name, None)
 
 
-def _sub(account: Any) -> str:
+def sub_of(account: Any) -> str:
+    """Return the `sub` of an account that Cognito describes."""
     return next(str(attribute["Value"]) for attribute in account["Attributes"] if attribute["Name"] == "sub")
 
 
-def _require_something(name: str, place: Place, person: _Person, items: list[Any]) -> None:
+def _require_something(name: str, place: Place, person: Person, items: list[Any]) -> None:
     if not person.account and not items:
         message = f"Nothing is stored of {name} in {place.table} and {place.pool}. Check the sub."
         raise CommandError(message)
