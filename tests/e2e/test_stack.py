@@ -64,7 +64,9 @@ def test_the_alarms_notify_the_topic_and_watch_the_stage(api: Deployed) -> None:
     for alarm in alarms:
         assert alarm["AlarmActions"] == [topic["TopicArn"] for topic in api.emulator.client("sns").list_topics()["Topics"]]
         assert any(re.fullmatch("task-api-prod(-.*)?|prod", dimension["Value"]) for dimension in alarm["Dimensions"])
-    assert api.emulator.client("cloudwatch").list_dashboards()["DashboardEntries"][0]["DashboardName"] == "task-api-prod"
+    body = api.emulator.client("cloudwatch").get_dashboard(DashboardName="task-api-prod")["DashboardBody"]
+    (widget,) = (one for one in json.loads(body)["widgets"] if one["type"] == "alarm")
+    assert sorted(widget["properties"]["alarms"]) == sorted(alarm["AlarmArn"] for alarm in alarms)
 
 
 def test_deleting_the_stack_keeps_table_and_user_pool(api: Deployed) -> None:
