@@ -12,6 +12,7 @@ from tests.e2e.test_deploy import resources
 from tests.support import deployments
 from tests.support.emulator import Deployed, run_emulator
 from tools.deploy import template
+from tools.local import rehearse_aws
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +29,8 @@ def update(api: Deployed, name: str, **parameters: str) -> Deployed:
         "tasks",
         name,
         "update",
-        TemplateURL=f"{api.emulator.url}/handed-over/template.json",
-        Capabilities=deployments.CAPABILITIES,
+        TemplateURL=f"{api.emulator.url}/{rehearse_aws.TEMPLATE}",
+        Capabilities=rehearse_aws.CAPABILITIES,
         Parameters=[{"ParameterKey": key, "UsePreviousValue": True} for key in kept]
         + [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
     )
