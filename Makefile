@@ -6,7 +6,7 @@ export PORT AWS_PORT
 export REPEAT = $(strip make $(MAKECMDGOALS) $(MAKEOVERRIDES))
 unexport PYTHONSAFEPATH
 
-.PHONY: .venv .venv/lint .venv/bench .venv/browser run stop help test check browser fuzz history bugs load bench generate rename package package-terraform deploy destroy restore lock clean
+.PHONY: .venv .venv/lint .venv/bench .venv/browser run stop help test check browser fuzz history bugs load bench generate rename package package-terraform rehearse deploy destroy restore audit lock clean
 
 run: .venv  ## serve the web app and the API on this machine until Ctrl-C (WEB_PORT=3000 PORT=8000 AWS_PORT=4566)
 	@.venv/bin/python -m tools run --end-with-parent
@@ -61,9 +61,10 @@ rename: .venv  ## give the project another name (NAME=orders-api)
 
 package: ## write the CloudFormation template and the zip of a stage (STAGE=prod) to dist
 package-terraform: ## write the Terraform module and the zip of a stage (STAGE=prod) to dist
+rehearse: ## deploy a stage (STAGE=prod) to an AWS emulator on this machine until Ctrl-C
 deploy: ## deploy a stage (STAGE=dev) to the current AWS account
 destroy: ## delete a stage (STAGE=dev) from the current AWS account
-package package-terraform deploy destroy: .venv
+package package-terraform rehearse deploy destroy: .venv
 	@test "$(STAGE)" || { echo "STAGE is missing. Run: make $@ STAGE=dev" >&2; exit 1; }
 	@.venv/bin/python -m tools $@ $(STAGE)
 

@@ -4,7 +4,9 @@ import argparse
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -164,6 +166,20 @@ def _package(arguments: argparse.Namespace) -> None:
         print(f"Wrote dist/{stage}-terraform. Its README.md says how to use it.")
 
 
+def _rehearse(arguments: argparse.Namespace) -> None:
+    stages.require_stage(arguments.stage)
+    with tempfile.TemporaryDirectory(prefix="rehearse-") as folder, suppress(KeyboardInterrupt):
+        for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signal_, signal.default_int_handler)
+        os.environ["LOCAL_HOME"] = folder  # of the commands that get tokens
+        stages.ignore_aws_account()
+        stages.apply_placeholder_settings(arguments.stage)
+        with explain():
+            from tools.local import rehearse
+
+        rehearse.rehearse(arguments.stage)
+
+
 def _deploy(arguments: argparse.Namespace) -> None:
     stages.require_stage(arguments.stage)
     stages.require_region()
@@ -191,6 +207,7 @@ _COMMANDS = {
     "rename": _Command(_rename, "give the project another name, such as orders-api, in every tracked file", "name"),
     "package": _Command(_package, "write the CloudFormation template and the zip of a stage to dist", "stage"),
     "package-terraform": _Command(_package, "write the Terraform module and the zip of a stage to dist", "stage"),
+    "rehearse": _Command(_rehearse, "deploy a stage to an AWS emulator on this machine until Ctrl-C", "stage"),
     "deploy": _Command(_deploy, "deploy a stage to the current AWS account", "stage"),
     "destroy": _Command(_deploy, "delete a stage from the current AWS account", "stage"),
     "export": _Command(_look_up, "print what a stage stores of a person (an e-mail address or a sub), as JSON", "name"),
@@ -207,7 +224,7 @@ def main() -> int:
         return _fail(
             "This project needs macOS, Linux or WSL. On Windows, use WSL (https://learn.microsoft.com/windows/wsl)."
         )
-    for package in ("boto3", "ministack") if arguments.command == "run" else ("boto3",):
+    for package in ("boto3", "ministack") if arguments.command in {"run", "rehearse"} else ("boto3",):
         if not find_spec(package):
             return _fail(missing_package(package))
     try:

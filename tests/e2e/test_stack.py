@@ -12,6 +12,7 @@ from tests.e2e.test_deploy import resources
 from tests.support import deployments
 from tests.support.emulator import Deployed, run_emulator
 from tools.deploy import template
+from tools.local import rehearse_aws
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +29,8 @@ def update(api: Deployed, name: str, **parameters: str) -> Deployed:
         "tasks",
         name,
         "update",
-        TemplateURL=f"{api.emulator.url}/handed-over/template.json",
-        Capabilities=deployments.CAPABILITIES,
+        TemplateURL=f"{api.emulator.url}/{rehearse_aws.TEMPLATE}",
+        Capabilities=rehearse_aws.CAPABILITIES,
         Parameters=[{"ParameterKey": key, "UsePreviousValue": True} for key in kept]
         + [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
     )
@@ -64,7 +65,9 @@ def test_the_alarms_notify_the_topic_and_watch_the_stage(api: Deployed) -> None:
     for alarm in alarms:
         assert alarm["AlarmActions"] == [topic["TopicArn"] for topic in api.emulator.client("sns").list_topics()["Topics"]]
         assert any(re.fullmatch("task-api-prod(-.*)?|prod", dimension["Value"]) for dimension in alarm["Dimensions"])
-    assert api.emulator.client("cloudwatch").list_dashboards()["DashboardEntries"][0]["DashboardName"] == "task-api-prod"
+    body = api.emulator.client("cloudwatch").get_dashboard(DashboardName="task-api-prod")["DashboardBody"]
+    (widget,) = (one for one in json.loads(body)["widgets"] if one["type"] == "alarm")
+    assert sorted(widget["properties"]["alarms"]) == sorted(alarm["AlarmArn"] for alarm in alarms)
 
 
 def test_deleting_the_stack_keeps_table_and_user_pool(api: Deployed) -> None:

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from tools.deploy import template
-from tools.deploy.terraform import snake
+from tools.deploy.terraform import alarm_name, snake
 
 PARAMETERS = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:alarms",
@@ -46,6 +46,8 @@ def resolve(value: Any) -> Any:
     }
     conditions = dict.fromkeys(("HasEmail", "HasEmailFrom", "HasKey", "HasMfa"), True)
     conditions["IsProtected"] = values["DeletionProtection"] == "true"
+    conditions |= {"HasAlarms": values["AlarmTopicArn"] != "", "HasMetrics": values["Metrics"] == "true"}
+    conditions |= {"HasMetricAlarms": conditions["HasAlarms"] and conditions["HasMetrics"]}
     found = value
     match value:
         case {"Ref": "CallbackUrls"}:
@@ -55,6 +57,10 @@ def resolve(value: Any) -> Any:
         case {"Fn::Sub": text}:
             known = all(name in values for name in re.findall(r"\$\{([\w:.]+)\}", text))
             found = re.sub(r"\$\{([\w:]+)\}", lambda found: values[found[1]], text) if known else None
+        case {"Fn::GetAtt": [name, "Arn"]} if name.endswith("Alarm"):
+            found = f"arn:aws:cloudwatch:us-east-1:000000000000:alarm:task-api-prod-{alarm_name(name)}"
+        case {"Fn::Join": [separator, parts]}:
+            found = separator.join(map(resolve, parts))
         case {"Fn::GetAtt": _}:
             found = None
         case {"Fn::If": [condition, yes, no]}:

@@ -6,8 +6,7 @@ from typing import Any
 
 from tests.support.emulator import SETTINGS, Checkout, Deployed, Emulator
 from tests.support.terraform import Module, plugin_folder
-
-CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+from tools.local import rehearse_aws
 
 
 def package(folder: Path, emulator: Emulator) -> tuple[Checkout, Deployed]:
@@ -15,21 +14,15 @@ def package(folder: Path, emulator: Emulator) -> tuple[Checkout, Deployed]:
     checkout = Checkout(folder, emulator, "prod")
     checkout.tools("package")
     built = checkout.folder / "dist" / "prod"
-    s3 = emulator.client("s3")
-    s3.create_bucket(Bucket="handed-over")
-    s3.upload_file(str(built / "deployment.zip"), "handed-over", "deployment.zip")
-    template = json.loads((built / "template.json").read_text())
-    for function in ("APIHandler", "UserAuthorizer"):
-        template["Resources"][function]["Properties"]["CodeUri"] = "s3://handed-over/deployment.zip"
-    s3.put_object(Bucket="handed-over", Key="template.json", Body=json.dumps(template))
+    template = rehearse_aws.upload(emulator.client("s3"), built)
     topic = emulator.client("sns").create_topic(Name="alarms")["TopicArn"]
     parameters = {"GatewayLogsRole": "true", "AlarmTopicArn": topic, "Dashboard": "true"}
     outputs = emulator.change_stack(
         "tasks",
         "first",
         "create",
-        TemplateURL=f"{emulator.url}/handed-over/template.json",
-        Capabilities=CAPABILITIES,
+        TemplateURL=f"{emulator.url}/{template}",
+        Capabilities=rehearse_aws.CAPABILITIES,
         Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
     )
     return checkout, Deployed(emulator, outputs["RestAPIId"], "prod", _settings(outputs))

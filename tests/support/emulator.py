@@ -15,7 +15,6 @@ from typing import Any
 
 from pycognito.aws_srp import AWSSRP
 
-from tests.conftest import ROOT
 from tests.support import leaks
 from tests.support.local_server import (
     TIMEOUT,
@@ -28,7 +27,7 @@ from tests.support.local_server import (
     wait_for,
 )
 from tests.support.people import Response
-from tools.local import child_process
+from tools.local import child_process, rehearse_aws
 
 _REGION = "us-east-1"
 SETTINGS = {
@@ -72,13 +71,7 @@ class Emulator:
 
     def change_stack(self, stack: str, name: str, kind: str, **options: Any) -> dict[str, str]:
         """Create and execute a change set of a kind (create, update or import), and return the outputs of the stack."""
-        change_set = {"StackName": stack, "ChangeSetName": name}
-        cloudformation = self.client("cloudformation")
-        cloudformation.create_change_set(**change_set, ChangeSetType=kind.upper(), **options)
-        self.wait("change_set_create_complete", **change_set)
-        cloudformation.execute_change_set(**change_set)
-        self.wait(f"stack_{kind}_complete", StackName=stack)
-        return self.outputs(stack)
+        return rehearse_aws.change_stack(self.client("cloudformation"), stack, name, kind, **options)
 
     def outputs(self, stack: str) -> dict[str, str]:
         (found,) = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
@@ -89,13 +82,7 @@ class Emulator:
 def run_emulator(folder: Path) -> Iterator[Emulator]:
     """Run an emulator that logs to this folder."""
     emulator = Emulator(folder)
-    settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(emulator.port), "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0"}
-    with emulator.log.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tools.local.child_process", "tests.support.ministack"],
-            cwd=ROOT, env=clean_environment(AUTH="true", LOG_LEVEL="WARNING", **settings),
-            stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+    process = rehearse_aws.start(emulator.port, emulator.log, clean_environment())
     try:
         wait_for(lambda: emulator.get("/_ministack/ready"), emulator.log, process)
         yield emulator

@@ -18,7 +18,7 @@ DOCUMENT = ROOT / "docs" / "performance.md"
 
 # List prices of us-east-1, in US dollars for a million: requests to a REST API and to Lambda, write and read units on
 # demand. Then a GB-second of x86-64, and a GB of log.
-_API, _INVOCATION, _WRITE, _READ = 3.50, 0.20, 0.625, 0.125
+API, INVOCATION, WRITE, READ = 3.50, 0.20, 0.625, 0.125
 _GB_SECOND, _LOG_GB = 0.0000166667, 0.50
 _FULL_PROCESSOR = 1769  # MB; with less memory a function gets less of a processor (AWS Lambda Developer Guide, "Memory")
 _WAIT = 4  # ms for each call of DynamoDB: an assumption, the same for all
@@ -50,8 +50,8 @@ class Result:
     def dollars(self, name: str, memory: int) -> float:
         """Return the price of a million requests."""
         compute = self.billed(name, memory) * 1000 * memory / 1024 * _GB_SECOND
-        units = self.writes[name] * _WRITE + self.reads[name] * _READ
-        return _API + _INVOCATION + compute + units + self.logged[name] / 1000 * _LOG_GB
+        units = self.writes[name] * WRITE + self.reads[name] * READ
+        return API + INVOCATION + compute + units + self.logged[name] / 1000 * _LOG_GB
 
     def total(self, memory: int) -> float:
         """Return the price of a million requests, a quarter of each kind."""
@@ -77,11 +77,11 @@ def write(results: list[Result], rounds: int) -> None:
             row=ordered[APP].row_bytes,
             example=_example(bare),
             wait=_WAIT,
-            api=f"{_API:.2f}",
-            invocation=f"{_INVOCATION:.2f}",
+            api=f"{API:.2f}",
+            invocation=f"{INVOCATION:.2f}",
             gb_second=f"{_GB_SECOND:.10f}",
-            write=_WRITE,
-            read=_READ,
+            write=WRITE,
+            read=READ,
             log=f"{_LOG_GB:.2f}",
             processor=_FULL_PROCESSOR,
             rounds=rounds,
@@ -89,7 +89,7 @@ def write(results: list[Result], rounds: int) -> None:
             date=datetime.now(UTC).date(),
             versions=_versions(),
             consistent=f"{2 * bare.reads[LIST]:g}",
-            consistent_dollars=f"{bare.total(256) + mean(bare.reads[name] for name in _PRICED) * _READ:.2f}",
+            consistent_dollars=f"{bare.total(256) + mean(bare.reads[name] for name in _PRICED) * READ:.2f}",
             eventual=f"{ordered[APP].reads[LIST] / 2:g}",
         )
     )
@@ -216,8 +216,8 @@ def _example(one: Result) -> str:
     billed, reads, logged = one.billed(LIST, memory), one.reads[LIST], one.logged[LIST]
     return (
         f"A list of 100 of the bare handlers with {memory} MB: {cpu:.2f} ms x {_FULL_PROCESSOR} / {memory} + {_WAIT} ms is"
-        f" {billed} ms, rounded up; {_API:.2f} + {_INVOCATION:.2f} + {billed} x 1000 x {memory} / 1024 x {_GB_SECOND:.10f}"
-        f" + {reads:g} x {_READ} + {logged} / 1000 x {_LOG_GB:.2f} = {one.dollars(LIST, memory):.2f}"
+        f" {billed} ms, rounded up; {API:.2f} + {INVOCATION:.2f} + {billed} x 1000 x {memory} / 1024 x {_GB_SECOND:.10f}"
+        f" + {reads:g} x {READ} + {logged} / 1000 x {_LOG_GB:.2f} = {one.dollars(LIST, memory):.2f}"
     )
 
 

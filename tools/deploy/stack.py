@@ -71,7 +71,7 @@ def deploy(stage: str, pause: int = 5) -> dict[str, str]:
     except (ClientError, WaiterError) as error:
         message = f"{_TEMPLATE.name} cannot be deployed: {error}{_list_failures(cloudformation, stage)}"
         raise CommandError(message) from error
-    return _to_settings(_read_outputs(_describe(stage)))
+    return to_settings(_read_outputs(_describe(stage)))
 
 
 def delete(stage: str, pause: int = 5) -> None:
@@ -107,7 +107,7 @@ def require_settings(stage: str, *, allow_api: bool = False) -> dict[str, str]:
     if not _SETTINGS.keys() <= outputs.keys():
         message = f"The stack {name} is {stack['StackStatus']} and lacks outputs. Update it with: make deploy STAGE={stage}"
         raise CommandError(message)
-    return _to_settings(outputs)
+    return to_settings(outputs)
 
 
 def _wait(cloudformation: Any, waiter: str, stage: str, pause: int) -> None:
@@ -119,7 +119,8 @@ def _read_outputs(stack: dict[str, Any]) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
-def _to_settings(outputs: dict[str, str]) -> dict[str, str]:
+def to_settings(outputs: dict[str, str]) -> dict[str, str]:
+    """Return the settings that the outputs of a stack give."""
     settings = _SETTINGS | {"TableStreamArn": "TABLE_STREAM_ARN"}  # which is not among the outputs of every stack
     return {setting: outputs[output] for output, setting in settings.items() if output in outputs}
 

@@ -27,6 +27,13 @@ _REFERENCES = {
 }
 """The Terraform expression for each reference in the CloudFormation template."""
 
+_CONDITIONS = {
+    "HasAlarms": 'var.alarm_topic_arn != ""',
+    "HasMetrics": "var.metrics",
+    "HasMetricAlarms": 'var.alarm_topic_arn != "" && var.metrics',
+}
+"""The Terraform expression for each condition of the CloudFormation template that a value depends on."""
+
 _LOG_GROUPS = {"api_handler": "api", "user_authorizer": "authorizer"}
 """The log groups in logs.tf of a single function; those of all others are `functions`."""
 
@@ -101,18 +108,35 @@ def _definition(merge: dict[str, Any]) -> dict[str, Any]:
 
 def _to_terraform(value: Any) -> Any:
     """Return a part of a CloudFormation template with references in Terraform's syntax; raises KeyError."""
+    found = value
     match value:
         case {"Ref": name}:
-            return f"${{{_REFERENCES[name]}}}"
+            found = f"${{{_REFERENCES[name]}}}"
+        case {"Fn::GetAtt": [name, "Arn"]} if name.endswith("Alarm"):
+            found = f'${{aws_cloudwatch_metric_alarm.all["{alarm_name(name)}"].arn}}'
         case {"Fn::GetAtt": [name, attribute]}:
-            return f"${{{_REFERENCES[f'{name}.{attribute}']}}}"
+            found = f"${{{_REFERENCES[f'{name}.{attribute}']}}}"
         case {"Fn::Sub": [text, _]} | {"Fn::Sub": text}:
-            return re.sub(r"\$\{([\w:.]+)\}", lambda found: f"${{{_REFERENCES[found[1]]}}}", text)
+            found = re.sub(r"\$\{([\w:.]+)\}", lambda found: f"${{{_REFERENCES[found[1]]}}}", text)
+        case {"Fn::Join": _} | {"Fn::If": _}:
+            found = f"${{{_to_expression(value)}}}"
         case dict():
-            return {name: _to_terraform(part) for name, part in value.items()}
+            found = {name: _to_terraform(part) for name, part in value.items()}
         case list():
-            return [_to_terraform(part) for part in value]
-    return value
+            found = [_to_terraform(part) for part in value]
+    return found
+
+
+def _to_expression(value: Any) -> str:
+    """Return a string of a CloudFormation template as an expression of Terraform; raises KeyError."""
+    match value:
+        case {"Fn::Join": [separator, parts]}:
+            return f"join({json.dumps(separator)}, [{', '.join(map(_to_expression, parts))}])"
+        case {"Fn::If": [condition, yes, no]}:
+            return f"({_CONDITIONS[condition]} ? {_to_expression(yes)} : {_to_expression(no)})"
+        case {"Ref": _} | {"Fn::GetAtt": _}:
+            return str(_to_terraform(value)).removeprefix("${").removesuffix("}")
+    return json.dumps(_to_terraform(value))  # a string of JSON is one of Terraform; references in it stay
 
 
 def _merge(generated: Any, added: Any) -> Any:
@@ -155,6 +179,11 @@ def _variable(name: str, parameter: dict[str, Any]) -> dict[str, Any]:
             {"condition": f"${{{rule}}}", "error_message": f"It must be {text}."} for rule, text in rules.items()
         ]
     return variable
+
+
+def alarm_name(resource: str) -> str:
+    """Return the name of an alarm of the template, such as ApiErrorsAlarm, in alarms.tf: api-errors."""
+    return snake(resource.removesuffix("Alarm")).replace("_", "-")
 
 
 def snake(name: str) -> str:

@@ -1,7 +1,9 @@
-"""Runs ministack 1.5.33 with patches that deployments of this app need; for tests only.
+"""Runs ministack 1.5.33 with patches that deployments of this app need: for `make rehearse` and tests.
 
 Each patch adds what AWS does and ministack leaves out; none makes it more lenient than AWS.
 """
+
+# ruff: noqa: SLF001 - a patch replaces what is private
 
 import json
 from typing import Any
@@ -39,6 +41,7 @@ def import_parts(api_id: str, spec: dict[str, Any]) -> None:
 
 
 def import_rest_api(spec: dict[str, Any], base_data: dict[str, Any] | None = None) -> str:
+    """Keep the parts that `import_parts` names, too."""
     api_id: str = _import_rest_api(spec, base_data)
     import_parts(api_id, spec)
     return api_id
@@ -78,8 +81,8 @@ async def handle_request(method: str, path: str, headers: Any, body: bytes, quer
     if method == "POST" and parts == ["restapis"] and "mode" in query_params:
         api_id = import_rest_api(json.loads(body), {"endpointConfiguration": {"types": ["REGIONAL"]}})
         return gateway._v1_response(gateway._rest_api_view(gateway._rest_apis[api_id]), 201)
-    if method == "PUT" and len(parts) == 2 and parts[0] == "restapis" and parts[1] in gateway._rest_apis:
-        return overwrite_rest_api(parts[1], json.loads(body))
+    if method == "PUT" and parts[:-1] == ["restapis"] and parts[-1] in gateway._rest_apis:
+        return overwrite_rest_api(parts[-1], json.loads(body))
     return await _handle_request(method, path, headers, body, query_params)
 
 
@@ -110,8 +113,8 @@ def describe_alarms(params: dict[str, Any], sent: Any, *otherwise_encoded: bool)
 async def fetch_jwks(url: str) -> Any:
     """Read the keys of a pool from memory.
 
-    ministack fetches them from itself over HTTP with a timeout of 5 seconds, and returns 401 for valid tokens if a busy machine
-    takes longer.
+    ministack fetches them from itself over HTTP with a timeout of 5 seconds, and returns 401 for valid tokens if a busy
+    machine takes longer.
     """
     pool_id = urlsplit(url).path.split("/")[1]
     if cognito._get_pool_unscoped(pool_id) is None:

@@ -1,0 +1,103 @@
+"""`make rehearse`: the printed commands work, and nothing is left when it ends."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.local_server import TIMEOUT, clean_environment, copy_checkout, lengthen_timeouts, wait_for
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lengthen_timeouts(copy_checkout(tmp_path_factory.mktemp("rehearse") / "checkout"))
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "tmp").mkdir()
+    return clean_environment(TMPDIR=str(tmp_path / "tmp"), NO_PROXY="127.0.0.1", PYTHONDONTWRITEBYTECODE="1")
+
+
+@contextmanager
+def rehearse(checkout: Path, environment: dict[str, str], until: str, number: signal.Signals) -> Iterator[str]:
+    """Run it until it prints this text, provide its output, end it by a signal, and check that nothing is left."""
+    folder, files = Path(environment["TMPDIR"]), list_files(checkout)
+    output = folder.with_name("output.txt")
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tools", "rehearse", "prod"],
+            cwd=checkout, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+        )  # fmt: skip
+    try:
+        wait_for(lambda: until in output.read_text(), output, process)
+        assert len(processes_with(folder)) > 1
+        assert list(folder.iterdir())
+        yield output.read_text()
+    finally:
+        process.send_signal(number)
+        process.wait(TIMEOUT)
+    assert process.returncode == 0
+    assert output.read_text().endswith("Taking everything away ...\n")
+    assert processes_with(folder) == []
+    assert list(folder.iterdir()) == []
+    assert list_files(checkout) == files
+
+
+def list_files(checkout: Path) -> set[Path]:
+    return {path for path in checkout.rglob("*") if "__pycache__" not in path.parts}
+
+
+def processes_with(folder: Path) -> list[str]:
+    """Return the ids of the processes whose environment names a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (process / "environ").read_bytes()
+        except OSError:  # it has ended, or belongs to somebody else
+            continue
+        if os.fsencode(folder) in environment:
+            found.append(process.name)
+    return found
+
+
+def test_the_printed_commands_work(checkout: Path, environment: dict[str, str]) -> None:
+    with rehearse(checkout, environment, "docs/proof.md", signal.SIGINT) as output:
+        printed = re.findall(r"^  (\S.*)$", output.partition("in this folder:\n")[2], re.MULTILINE)
+        done = subprocess.run(
+            ["bash", "-e"], input="\necho\n".join(printed), cwd=checkout, env=environment, check=False,
+            capture_output=True, text=True, timeout=TIMEOUT,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    statuses = re.findall(r"^HTTP/1.1 (\d+)", done.stdout, re.MULTILINE)
+    requests = [line.partition("$API")[2].split()[0] for line in printed if line.startswith("curl ")]
+    assert list(zip(requests, statuses, strict=True)) == [
+        ("/health", "200"),
+        ("/tasks", "201"),
+        ("/tasks", "200"),
+        ("/hello", "200"),
+        ("/nowhere", "404"),
+        ("/sms", "202"),
+    ]
+    assert "urn:problem:not-found" in done.stdout
+    assert done.stdout.endswith("+12025550100  Hello\n")
+
+
+def test_nothing_is_left_after_sigterm_while_it_packages(checkout: Path, environment: dict[str, str]) -> None:
+    with rehearse(checkout, environment, "Packaging stage prod", signal.SIGTERM):
+        pass
+
+
+def test_a_stage_that_does_not_exist_is_an_error(checkout: Path, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tools", "rehearse", "nosuch"],
+        cwd=checkout, env=environment, check=False, capture_output=True, text=True, timeout=TIMEOUT,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("nosuch is not a stage on AWS. Use one of ")
