@@ -5,8 +5,7 @@
 resource "aws_api_gateway_stage" "api" {
   #checkov:skip=CKV_AWS_120:A cache of answers that differ by caller would be a leak.
   #checkov:skip=CKV2_AWS_4:The other log, of executions, would hold tokens and bodies. This one has a line for each call.
-  #checkov:skip=CKV2_AWS_29:A firewall costs 5 dollars a month and each call. Variable web_acl_arn.
-  #checkov:skip=CKV2_AWS_77:The rules are those of the web ACL that you name. Nothing here is written in Java.
+  #checkov:skip=CKV2_AWS_29:A firewall costs 5 dollars a month and each call. Associate yours with the stage.
   #checkov:skip=CKV2_AWS_51:There is no server behind it that would look at the certificate of the gateway.
 
   rest_api_id          = aws_api_gateway_rest_api.rest_api.id
@@ -16,7 +15,7 @@ resource "aws_api_gateway_stage" "api" {
 
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.access.arn
-    format          = var.access_log_format
+    format          = local.access_log_format
   }
 
   depends_on = [aws_api_gateway_account.logs] # a stage with a log waits for the role, if that is made here
@@ -33,11 +32,4 @@ resource "aws_api_gateway_method_settings" "all" {
     throttling_rate_limit  = var.requests_per_second
     throttling_burst_limit = var.requests_at_once
   }
-}
-
-resource "aws_wafv2_web_acl_association" "api" {
-  count = var.web_acl_arn == "" ? 0 : 1
-
-  resource_arn = aws_api_gateway_stage.api.arn
-  web_acl_arn  = var.web_acl_arn
 }

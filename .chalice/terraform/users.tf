@@ -3,24 +3,10 @@ resource "aws_cognito_user_pool" "users" {
   deletion_protection      = var.deletion_protection ? "ACTIVE" : "INACTIVE" # prevent_destroy takes no variable
   username_attributes      = ["email"]
   auto_verified_attributes = ["email"]
-  mfa_configuration        = var.mfa
+  mfa_configuration        = "OPTIONAL"
 
-  dynamic "software_token_mfa_configuration" {
-    for_each = var.mfa == "OFF" ? [] : [true]
-
-    content {
-      enabled = true
-    }
-  }
-
-  dynamic "email_configuration" {
-    for_each = var.email_identity_arn == "" ? [] : [var.email_identity_arn]
-
-    content {
-      email_sending_account = "DEVELOPER"
-      source_arn            = email_configuration.value
-      from_email_address    = var.email_from == "" ? null : var.email_from
-    }
+  software_token_mfa_configuration {
+    enabled = true
   }
 
   username_configuration {

@@ -9,8 +9,6 @@ from tools.deploy.terraform import alarm_name, snake
 PARAMETERS = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:alarms",
     "Dashboard": "true",
-    "EmailFrom": "Tasks <no-reply@example.com>",
-    "EmailIdentityArn": "arn:aws:ses:us-east-1:000000000000:identity/example.com",
     "GatewayLogsRole": "true",
     "Metrics": "true",
     "KmsKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab",
@@ -44,8 +42,7 @@ def resolve(value: Any) -> Any:
     values = {name: PARAMETERS.get(name, parameter.get("Default")) for name, parameter in parameters.items()} | {
         "AWS::Region": "us-east-1"
     }
-    conditions = dict.fromkeys(("HasEmail", "HasEmailFrom", "HasKey", "HasMfa"), True)
-    conditions["IsProtected"] = values["DeletionProtection"] == "true"
+    conditions = {"IsProtected": values["DeletionProtection"] == "true", "HasKey": True}
     conditions |= {"HasAlarms": values["AlarmTopicArn"] != "", "HasMetrics": values["Metrics"] == "true"}
     conditions |= {"HasMetricAlarms": conditions["HasAlarms"] and conditions["HasMetrics"]}
     found = value
@@ -99,7 +96,6 @@ def to_terraform(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
         found["account_recovery_setting"] = {"RecoveryMechanism": found["account_recovery_setting"]["RecoveryMechanisms"]}
         assert found.pop("enabled_mfas") == ["SOFTWARE_TOKEN_MFA"]
         found["software_token_mfa_configuration"] = {"Enabled": True}
-        found["email_configuration"] |= {"FromEmailAddress": found["email_configuration"].pop("From")}
     if kind == "AWS::Cognito::UserPoolResourceServer":
         found["scope"] = found.pop("scopes")
     if kind == "AWS::CloudWatch::Alarm":

@@ -36,14 +36,6 @@ ACCESS_LOG = json.dumps(
 TLS = "SecurityPolicy_TLS13_1_2_2021_06"
 """TLS 1.2 and 1.3 (API Gateway Developer Guide, "Security policies for REST APIs")."""
 
-_CHALICE_OUTPUTS = {
-    "APIHandlerArn": "The ARN of the function of the API.",
-    "APIHandlerName": "The name of the function of the API.",
-    "EndpointURL": "The address of the API. Try /health.",
-    "RestAPIId": "The id of the API in API Gateway.",
-}
-"""Outputs that Chalice writes without a description."""
-
 _SKIPS = {
     "CKV_AWS_115": "Reserved concurrency is taken from the account's other functions. Parameter ReservedConcurrency.",
     "CKV_AWS_116": "Nothing is queued: a caller of the API gets the failure; that of a background function raises an alarm.",
@@ -58,17 +50,12 @@ _SKIPS = {
 def merge() -> dict[str, Any]:
     """Return the merge template."""
     resources, package = stack.read_template(), json.loads(_PACKAGE_TEMPLATE.read_text())
-    log_format = {
-        "Type": "String",
-        "Default": ACCESS_LOG,
-        "Description": "The format of the access log of API Gateway. docs/operate.md reads `refused` in it.",
-    }
     return {
         "Description": "The task API: table, users, API, functions, logs and alarms.",
-        "Parameters": resources["Parameters"] | package["Parameters"] | {"AccessLogFormat": log_format},
+        "Parameters": resources["Parameters"] | package["Parameters"],
         "Conditions": resources["Conditions"] | package["Conditions"],
         "Resources": _with_skips(resources["Resources"]) | _functions(resources["Outputs"]) | _api() | package["Resources"],
-        "Outputs": resources["Outputs"] | {name: _output(name, text) for name, text in _CHALICE_OUTPUTS.items()},
+        "Outputs": resources["Outputs"],
     }
 
 
@@ -95,10 +82,6 @@ def render() -> str:
 def write() -> None:
     """Write the file."""
     MERGE_TEMPLATE.write_text(render())
-
-
-def _output(name: str, description: str) -> dict[str, Any]:
-    return {"Description": description, "Export": {"Name": {"Fn::Sub": f"${{AWS::StackName}}-{name}"}}}
 
 
 def _functions(outputs: dict[str, Any]) -> dict[str, Any]:
@@ -165,7 +148,7 @@ def _api() -> dict[str, Any]:
             "DestinationArn": {
                 "Fn::If": ["NeedsGatewayLogsRole", {"Fn::Select": [0, [log, {"Ref": "GatewayAccount"}]]}, log]
             },
-            "Format": {"Ref": "AccessLogFormat"},
+            "Format": ACCESS_LOG,
         },
         "MethodSettings": [
             {

@@ -87,6 +87,7 @@ def _complete(generated: dict[str, Any], stage: str, merge: dict[str, Any]) -> d
             "stage": stage,
             "first_origin": '${split(",", var.web_origin)[0]}',
             "functions": [name for name in declarations() if name not in _LOG_GROUPS],
+            "access_log_format": template.ACCESS_LOG,
             "dashboard_body": _to_terraform(merge["Resources"]["DashboardOfAll"]["Properties"]["DashboardBody"]),
             "chalice_api_swagger": json.dumps(_merge(definition, _definition(merge))),
         },
@@ -161,7 +162,7 @@ def _variable(name: str, parameter: dict[str, Any]) -> dict[str, Any]:
     if parameter.get("AllowedValues") == ["true", "false"]:
         return variable | {"type": "bool", "default": default == "true"}
     if "AllowedValues" in parameter:
-        allowed = ", ".join(map(json.dumps, parameter["AllowedValues"]))
+        allowed = ", ".join(map(str, parameter["AllowedValues"]))
         rules[f"contains([{allowed}], var.{name})"] = f"one of {allowed}"
     if "AllowedPattern" in parameter:
         pattern: str = parameter["AllowedPattern"]
