@@ -51,7 +51,7 @@ resource "aws_cognito_user_pool_client" "web" {
   allowed_oauth_flows                  = ["code"]
   allowed_oauth_scopes                 = ["openid", "email", "profile"]
   callback_urls                        = var.callback_urls
-  logout_urls                          = var.callback_urls
+  logout_urls                          = coalescelist(var.logout_urls, var.callback_urls)
   prevent_user_existence_errors        = "ENABLED"
   enable_token_revocation              = true
   id_token_validity                    = 60

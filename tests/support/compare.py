@@ -10,6 +10,7 @@ PARAMETERS = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:alarms",
     "Dashboard": "true",
     "GatewayLogsRole": "true",
+    "LogoutUrls": "https://app.example.com/goodbye",
     "Metrics": "true",
     "KmsKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     "PermissionsBoundaryArn": "arn:aws:iam::000000000000:policy/boundary",
@@ -42,11 +43,11 @@ def resolve(value: Any) -> Any:
     values = {name: PARAMETERS.get(name, parameter.get("Default")) for name, parameter in parameters.items()} | {
         "AWS::Region": "us-east-1"
     }
-    conditions = {"IsProtected": values["DeletionProtection"] == "true", "HasKey": True}
+    conditions = {"IsProtected": values["DeletionProtection"] == "true", "HasKey": True, "HasLogoutUrls": True}
     found = value
     match value:
-        case {"Ref": "CallbackUrls"}:
-            found = values["CallbackUrls"].split(",")
+        case {"Ref": "CallbackUrls" | "LogoutUrls" as name}:
+            found = values[name].split(",")
         case {"Ref": name}:
             found = values.get(name)
         case {"Fn::Sub": text}:

@@ -43,7 +43,11 @@ def read_template() -> dict[str, Any]:
             resources |= {f"{name}Log": log, f"{name}ErrorsAlarm": alarm}
     if "StreamSpecification" in resources["Table"]["Properties"]:
         arn = {"Fn::GetAtt": ["Table", "StreamArn"]}
-        template["Outputs"]["TableStreamArn"] = {"Value": arn, "Description": "Value of the setting TABLE_STREAM_ARN."}
+        template["Outputs"]["TableStreamArn"] = {
+            "Value": arn,
+            "Description": "Value of the setting TABLE_STREAM_ARN.",
+            "Export": {"Name": {"Fn::Sub": "${AWS::StackName}-TableStreamArn"}},
+        }
     return template
 
 

@@ -134,7 +134,7 @@ def _variable(name: str, parameter: dict[str, Any]) -> dict[str, Any]:
     variable: dict[str, Any] = {"description": parameter["Description"], "nullable": False}
     rules = {}
     if parameter["Type"] == "CommaDelimitedList":
-        return variable | {"type": "list(string)", "default": default.split(",")}
+        return variable | {"type": "list(string)", "default": default.split(",") if default else []}
     if parameter.get("AllowedValues") == ["true", "false"]:
         return variable | {"type": "bool", "default": default == "true"}
     if "AllowedValues" in parameter:
