@@ -35,7 +35,6 @@ def module(checkout: Checkout) -> Module:
     checkout.emulator.client("iam").create_policy(PolicyName="boundary", PolicyDocument=json.dumps(allow_all))
     module = Module(checkout.folder / "dist" / "prod-terraform", checkout.emulator)
     module.set_variables(**{snake(name): {"true": True}.get(value, value) for name, value in PARAMETERS.items()})
-    module.set_variables(logout_urls=PARAMETERS["LogoutUrls"].split(","))
     module.apply()
     return module
 

@@ -9,6 +9,8 @@ from tools.deploy.terraform import snake
 PARAMETERS = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:alarms",
     "Dashboard": "true",
+    "EmailFrom": "Tasks <tasks@example.com>",
+    "EmailIdentityArn": "arn:aws:ses:us-east-1:000000000000:identity/example.com",
     "GatewayLogsRole": "true",
     "LogoutUrls": "https://app.example.com/goodbye",
     "Metrics": "true",
@@ -43,11 +45,14 @@ def resolve(value: Any) -> Any:
     values = {name: PARAMETERS.get(name, parameter.get("Default")) for name, parameter in parameters.items()} | {
         "AWS::Region": "us-east-1"
     }
-    conditions = {"IsProtected": values["DeletionProtection"] == "true", "HasKey": True, "HasLogoutUrls": True}
+    conditions = dict.fromkeys(("HasEmail", "HasKey", "HasLogoutUrls", "HasMfa"), True)
+    conditions["IsProtected"] = values["DeletionProtection"] == "true"
     found = value
     match value:
-        case {"Ref": "CallbackUrls" | "LogoutUrls" as name}:
-            found = values[name].split(",")
+        case {"Ref": "CallbackUrls"}:
+            found = values["CallbackUrls"].split(",")
+        case {"Fn::Split": [separator, part]}:
+            found = resolve(part).split(separator)
         case {"Ref": name}:
             found = values.get(name)
         case {"Fn::Sub": text}:
@@ -91,6 +96,12 @@ def to_terraform(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
         found["account_recovery_setting"] = {"RecoveryMechanism": found["account_recovery_setting"]["RecoveryMechanisms"]}
         assert found.pop("enabled_mfas") == ["SOFTWARE_TOKEN_MFA"]
         found["software_token_mfa_configuration"] = {"Enabled": True}
+        email = found["email_configuration"]
+        found["email_configuration"] = {
+            "email_sending_account": email["EmailSendingAccount"],
+            "source_arn": email["SourceArn"],
+            "from_email_address": email["From"],
+        }
     if kind == "AWS::Cognito::UserPoolResourceServer":
         found["scope"] = found.pop("scopes")
     if kind == "AWS::CloudWatch::Alarm":
