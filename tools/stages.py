@@ -59,6 +59,13 @@ def template_parameters(stage: str) -> dict[str, str]:
     return given | {"Stage": stage, "SmsPartsAlarm": str(max(1, parts * 8 // 10))}
 
 
+def tags(stage: str) -> dict[str, str]:
+    """Return the tags of a stage's resources. Its own are added to the shared ones, as in Chalice."""
+    config = read_config()
+    found: dict[str, str] = config.get("tags", {}) | config["stages"][stage].get("tags", {})
+    return found
+
+
 def placeholder_settings() -> dict[str, str]:
     """Return values for the settings that only deployed resources have, for commands that do not call AWS."""
     name = "SetByTheMergeTemplate"

@@ -3,10 +3,22 @@ resource "aws_cognito_user_pool" "users" {
   deletion_protection      = var.deletion_protection ? "ACTIVE" : "INACTIVE" # prevent_destroy takes no variable
   username_attributes      = ["email"]
   auto_verified_attributes = ["email"]
-  mfa_configuration        = "OPTIONAL"
+  mfa_configuration        = var.mfa_configuration
 
-  software_token_mfa_configuration {
-    enabled = true
+  dynamic "software_token_mfa_configuration" {
+    for_each = var.mfa_configuration == "OFF" ? [] : [true] # Cognito rejects a factor together with OFF
+    content {
+      enabled = true
+    }
+  }
+
+  dynamic "email_configuration" {
+    for_each = var.email_identity_arn == "" ? [] : [true]
+    content {
+      email_sending_account = "DEVELOPER"
+      source_arn            = var.email_identity_arn
+      from_email_address    = var.email_from
+    }
   }
 
   username_configuration {
@@ -51,7 +63,7 @@ resource "aws_cognito_user_pool_client" "web" {
   allowed_oauth_flows                  = ["code"]
   allowed_oauth_scopes                 = ["openid", "email", "profile"]
   callback_urls                        = var.callback_urls
-  logout_urls                          = var.callback_urls
+  logout_urls                          = var.logout_urls == "" ? var.callback_urls : split(",", var.logout_urls)
   prevent_user_existence_errors        = "ENABLED"
   enable_token_revocation              = true
   id_token_validity                    = 60

@@ -119,6 +119,26 @@ def test_deploy_after_a_failed_step_completes_and_a_second_deploy_changes_nothin
     assert f"{api.api_id}.execute-api" in second.stdout
 
 
+def test_deploy_tags_the_stack_the_functions_and_the_api(checkout: Checkout) -> None:
+    shared, own = {"team": "tasks", "cost-centre": "1"}, {"cost-centre": "2"}
+    checkout.change_config(
+        lambda config: (
+            config | {"tags": shared, "stages": config["stages"] | {"dev": config["stages"]["dev"] | {"tags": own}}}
+        )
+    )
+    checkout.tools("deploy")
+    wanted = {"team": "tasks", "cost-centre": "2"}.items()
+    emulator = checkout.emulator
+    (stack,) = emulator.client("cloudformation").describe_stacks(StackName="task-api-dev")["Stacks"]
+    assert {tag["Key"]: tag["Value"] for tag in stack["Tags"]}.items() == wanted
+    functions = emulator.client("lambda").list_functions()["Functions"]
+    for function in functions:
+        assert emulator.client("lambda").list_tags(Resource=function["FunctionArn"])["Tags"].items() >= wanted
+    api = f"arn:aws:apigateway:us-east-1::/restapis/{deployments.deployed(checkout).api_id}"
+    for arn in (api, f"{api}/stages/dev"):
+        assert emulator.client("apigateway").get_tags(resourceArn=arn)["tags"].items() >= wanted
+
+
 def test_deploy_uploads_the_zip_of_make_package_with_any_umask(checkout: Checkout) -> None:
     checkout.tools("package")
     zipped = (checkout.folder / "dist" / "dev" / "deployment.zip").read_bytes()

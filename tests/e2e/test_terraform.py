@@ -89,7 +89,7 @@ def test_packaging_the_module_again_changes_nothing(checkout: Checkout, module: 
 def test_the_module_has_every_output_of_the_template_and_hides_the_secret(module: Module) -> None:
     outputs = module.outputs()
     written = (module.folder / "outputs.tf").read_text()
-    for name, output in template.merge()["Outputs"].items():
+    for name, output in stack.read_template()["Outputs"].items():
         assert snake(name) in outputs
         assert output["Description"] in written
     assert [name for name, output in outputs.items() if output["sensitive"]] == ["machine_client_secret"]

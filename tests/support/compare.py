@@ -9,7 +9,10 @@ from tools.deploy.terraform import alarm_name, snake
 PARAMETERS = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:alarms",
     "Dashboard": "true",
+    "EmailFrom": "Tasks <tasks@example.com>",
+    "EmailIdentityArn": "arn:aws:ses:us-east-1:000000000000:identity/example.com",
     "GatewayLogsRole": "true",
+    "LogoutUrls": "https://app.example.com/goodbye",
     "Metrics": "true",
     "KmsKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     "PermissionsBoundaryArn": "arn:aws:iam::000000000000:policy/boundary",
@@ -42,13 +45,16 @@ def resolve(value: Any) -> Any:
     values = {name: PARAMETERS.get(name, parameter.get("Default")) for name, parameter in parameters.items()} | {
         "AWS::Region": "us-east-1"
     }
-    conditions = {"IsProtected": values["DeletionProtection"] == "true", "HasKey": True}
+    conditions = dict.fromkeys(("HasEmail", "HasKey", "HasLogoutUrls", "HasMfa"), True)
+    conditions["IsProtected"] = values["DeletionProtection"] == "true"
     conditions |= {"HasAlarms": values["AlarmTopicArn"] != "", "HasMetrics": values["Metrics"] == "true"}
     conditions |= {"HasMetricAlarms": conditions["HasAlarms"] and conditions["HasMetrics"]}
     found = value
     match value:
         case {"Ref": "CallbackUrls"}:
             found = values["CallbackUrls"].split(",")
+        case {"Fn::Split": [separator, part]}:
+            found = resolve(part).split(separator)
         case {"Ref": name}:
             found = values.get(name)
         case {"Fn::Sub": text}:
@@ -96,6 +102,12 @@ def to_terraform(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
         found["account_recovery_setting"] = {"RecoveryMechanism": found["account_recovery_setting"]["RecoveryMechanisms"]}
         assert found.pop("enabled_mfas") == ["SOFTWARE_TOKEN_MFA"]
         found["software_token_mfa_configuration"] = {"Enabled": True}
+        email = found["email_configuration"]
+        found["email_configuration"] = {
+            "email_sending_account": email["EmailSendingAccount"],
+            "source_arn": email["SourceArn"],
+            "from_email_address": email["From"],
+        }
     if kind == "AWS::Cognito::UserPoolResourceServer":
         found["scope"] = found.pop("scopes")
     if kind == "AWS::CloudWatch::Alarm":

@@ -112,6 +112,39 @@ def test_a_merge_template_of_a_user_gets_no_parameter_that_it_does_not_declare()
     assert merging.set_defaults({}, "dev") == {}
 
 
+def test_every_output_has_a_description_and_an_export() -> None:
+    outputs = merging.merge()["Outputs"]
+    assert {"EndpointURL", "RestAPIId", "APIHandlerName", "APIHandlerArn"} < outputs.keys()  # those of Chalice
+    for name, output in outputs.items():
+        assert output["Description"]
+        assert output["Export"] == {"Name": {"Fn::Sub": f"${{AWS::StackName}}-{name}"}}
+
+
+def test_the_stage_of_a_packaged_template_is_fixed_and_its_description_says_so() -> None:
+    stage = merging.set_defaults(merging.merge(), "prod")["Parameters"]["Stage"]
+    assert (stage["Default"], stage["AllowedValues"]) == ("prod", ["prod"])
+    assert stage["Description"].startswith("Always prod,")
+
+
+def test_the_logout_urls_are_the_callback_urls_unless_given() -> None:
+    template = stack.read_template()
+    urls = template["Resources"]["WebClient"]["Properties"]["LogoutURLs"]
+    assert urls == {"Fn::If": ["HasLogoutUrls", {"Fn::Split": [",", {"Ref": "LogoutUrls"}]}, {"Ref": "CallbackUrls"}]}
+    assert template["Parameters"]["LogoutUrls"]["Default"] == ""
+
+
+def test_a_pool_has_no_factor_without_mfa_and_no_sender_without_an_identity() -> None:
+    """Cognito rejects a factor together with OFF."""
+    template = stack.read_template()
+    pool = template["Resources"]["UserPool"]["Properties"]
+    nothing = {"Ref": "AWS::NoValue"}
+    assert pool["EnabledMfas"] == {"Fn::If": ["HasMfa", ["SOFTWARE_TOKEN_MFA"], nothing]}
+    assert template["Conditions"]["HasMfa"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "MfaConfiguration"}, "OFF"]}]}
+    assert pool["EmailConfiguration"]["Fn::If"][::2] == ["HasEmail", nothing]
+    defaults = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()}
+    assert (defaults["MfaConfiguration"], defaults["EmailIdentityArn"]) == ("OPTIONAL", "")
+
+
 def test_a_stack_without_all_outputs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     half = {"Resources": {"T": {"Type": "AWS::SNS::Topic"}}, "Outputs": {"TableName": {"Value": "task-api-dev"}}}

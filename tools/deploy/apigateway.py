@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from tools.deploy import gateway_responses, template
 from tools.errors import CommandError
-from tools.stages import app_name, resource_name, stage_config
+from tools.stages import app_name, resource_name, stage_config, tags
 
 _LOGS_POLICY = "arn:{}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 _PAUSE, _ATTEMPTS = 3, 20  # seconds: API Gateway accepts two gateway responses a second
@@ -48,6 +48,10 @@ def configure_stage(api_id: str, stage: str) -> None:
     }
     operations = [{"op": "replace", "path": path, "value": value} for path, value in values.items()]
     gateway.update_stage(restApiId=api_id, stageName=stage, patchOperations=operations)
+    if given := tags(stage):  # Chalice tags the functions alone
+        api = f"arn:{partition()}:apigateway:{region}::/restapis/{api_id}"
+        for arn in (api, f"{api}/stages/{stage}"):
+            gateway.tag_resource(resourceArn=arn, tags=given)
 
 
 def _ensure_logging_role() -> None:

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 from chalice.utils import to_cfn_resource_name
 
 from tools.errors import CommandError
-from tools.stages import ROOT, functions, resource_name, template_parameters
+from tools.stages import ROOT, functions, resource_name, tags, template_parameters
 
 _TEMPLATE = ROOT / ".chalice" / "resources.json"
 _TIMEOUT = 1800  # seconds
@@ -43,7 +43,11 @@ def read_template() -> dict[str, Any]:
             resources |= {f"{name}Log": log, f"{name}ErrorsAlarm": alarm}
     if "StreamSpecification" in resources["Table"]["Properties"]:
         arn = {"Fn::GetAtt": ["Table", "StreamArn"]}
-        template["Outputs"]["TableStreamArn"] = {"Value": arn, "Description": "Value of the setting TABLE_STREAM_ARN."}
+        template["Outputs"]["TableStreamArn"] = {
+            "Value": arn,
+            "Description": "Value of the setting TABLE_STREAM_ARN.",
+            "Export": {"Name": {"Fn::Sub": "${AWS::StackName}-TableStreamArn"}},
+        }
     return template
 
 
@@ -62,6 +66,8 @@ def deploy(stage: str, pause: int = 5) -> dict[str, str]:
             {"ParameterKey": key, "ParameterValue": value} for key, value in values.items() if key in template["Parameters"]
         ],
     }
+    if given := tags(stage):  # an empty list would remove tags that others gave the stack
+        request["Tags"] = [{"Key": key, "Value": value} for key, value in given.items()]
     try:
         if read_status(stage) == "ROLLBACK_COMPLETE":  # its creation failed: it is empty and cannot be updated
             delete(stage, pause)

@@ -55,7 +55,7 @@ def merge() -> dict[str, Any]:
         "Parameters": resources["Parameters"] | package["Parameters"],
         "Conditions": resources["Conditions"] | package["Conditions"],
         "Resources": _with_skips(resources["Resources"]) | _functions(resources["Outputs"]) | _api() | package["Resources"],
-        "Outputs": resources["Outputs"],
+        "Outputs": resources["Outputs"] | _outputs(),
     }
 
 
@@ -70,7 +70,11 @@ def set_defaults(template: dict[str, Any], stage: str) -> dict[str, Any]:
         is_number = parameters[name]["Type"] == "Number"
         parameters[name] = parameters[name] | {"Default": int(values[name]) if is_number else values[name]}
     if "Stage" in parameters:
-        parameters["Stage"] |= {"AllowedValues": [stage]}  # Chalice writes the stage's name into the policies
+        # Chalice writes the stage's name into the policies.
+        parameters["Stage"] |= {
+            "AllowedValues": [stage],
+            "Description": f"Always {stage}, for which this template was packaged. Package another stage for another value.",
+        }
     return template | {"Parameters": parameters} if parameters else template
 
 
@@ -82,6 +86,20 @@ def render() -> str:
 def write() -> None:
     """Write the file."""
     MERGE_TEMPLATE.write_text(render())
+
+
+def _outputs() -> dict[str, Any]:
+    """Return descriptions and exports for the outputs of Chalice, which have neither."""
+    descriptions = {
+        "EndpointURL": "Where the API answers; try health behind it.",
+        "RestAPIId": "The id of the API in API Gateway.",
+        "APIHandlerName": "The name of the function behind the API.",
+        "APIHandlerArn": "The ARN of the function behind the API.",
+    }
+    return {
+        name: {"Description": text, "Export": {"Name": {"Fn::Sub": f"${{AWS::StackName}}-{name}"}}}
+        for name, text in descriptions.items()
+    }
 
 
 def _functions(outputs: dict[str, Any]) -> dict[str, Any]:

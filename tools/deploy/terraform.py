@@ -163,7 +163,7 @@ def _variable(name: str, parameter: dict[str, Any]) -> dict[str, Any]:
         return variable | {"type": "bool", "default": default == "true"}
     if "AllowedValues" in parameter:
         allowed = ", ".join(map(str, parameter["AllowedValues"]))
-        rules[f"contains([{allowed}], var.{name})"] = f"one of {allowed}"
+        rules[f"contains({json.dumps(parameter['AllowedValues'])}, var.{name})"] = f"one of {allowed}"
     if "AllowedPattern" in parameter:
         pattern: str = parameter["AllowedPattern"]
         # Terraform's regular expressions have no lookahead, so what a pattern excludes is a rule of its own.
