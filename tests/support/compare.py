@@ -39,7 +39,7 @@ TYPES = {
 """The types in resources.json: CloudFormation to Terraform."""
 
 
-def resolve(value: Any) -> Any:
+def resolve(value: Any) -> Any:  # noqa: C901 - a case for each intrinsic function
     """Return a part of resources.json with its intrinsic functions resolved; None for values that only AWS knows."""
     parameters = template.set_defaults(template.merge(), "prod")["Parameters"]
     values = {name: PARAMETERS.get(name, parameter.get("Default")) for name, parameter in parameters.items()} | {
