@@ -171,7 +171,7 @@ def _rehearse(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="rehearse-") as folder, suppress(KeyboardInterrupt):
         for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signal_, signal.default_int_handler)
-        os.environ["LOCAL_HOME"] = folder  # of the commands that get tokens
+        os.environ |= {"LOCAL_HOME": folder, "TMPDIR": folder}  # also of the processes that are ended
         stages.ignore_aws_account()
         stages.apply_placeholder_settings(arguments.stage)
         with explain():

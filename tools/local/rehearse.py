@@ -66,7 +66,7 @@ def _run_aws() -> Iterator[Popen[bytes]]:
     _print("Starting AWS on this machine (ministack) ...")
     log = settings.HOME / "aws.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    process = rehearse_aws.start(port, log, environment | {"TMPDIR": str(settings.HOME)})
+    process = rehearse_aws.start(port, log, environment)
     try:
         # `python -m tools token` and the like look for this lock before they use what is published.
         with emulator.hold_lock(settings.HOME / "alive.lock", fcntl.LOCK_EX):
