@@ -15,7 +15,7 @@ resource "aws_api_gateway_stage" "api" {
 
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.access.arn
-    format          = local.access_log_format
+    format          = var.access_log_format
   }
 
   depends_on = [aws_api_gateway_account.logs] # a stage with a log waits for the role, if that is made here

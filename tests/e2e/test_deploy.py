@@ -119,13 +119,15 @@ def test_deploy_after_a_failed_step_completes_and_a_second_deploy_changes_nothin
     assert f"{api.api_id}.execute-api" in second.stdout
 
 
-def test_deploy_tags_the_stack_the_functions_and_the_api(checkout: Checkout) -> None:
-    shared, own = {"team": "tasks", "cost-centre": "1"}, {"cost-centre": "2"}
-    checkout.change_config(
-        lambda config: (
-            config | {"tags": shared, "stages": config["stages"] | {"dev": config["stages"]["dev"] | {"tags": own}}}
-        )
-    )
+def test_deploy_sets_the_tags_and_the_format_of_the_access_log(checkout: Checkout) -> None:
+    shared, own, line = {"team": "tasks", "cost-centre": "1"}, {"cost-centre": "2"}, "$context.requestId $context.status"
+
+    def change(config: Any) -> Any:
+        config["tags"], config["stages"]["dev"]["tags"] = shared, own
+        config["stages"]["dev"]["parameters"]["AccessLogFormat"] = line
+        return config
+
+    checkout.change_config(change)
     checkout.tools("deploy")
     wanted = {"team": "tasks", "cost-centre": "2"}.items()
     emulator = checkout.emulator
@@ -137,6 +139,8 @@ def test_deploy_tags_the_stack_the_functions_and_the_api(checkout: Checkout) -> 
     api = f"arn:aws:apigateway:us-east-1::/restapis/{deployments.deployed(checkout).api_id}"
     for arn in (api, f"{api}/stages/dev"):
         assert emulator.client("apigateway").get_tags(resourceArn=arn)["tags"].items() >= wanted
+    stage = emulator.client("apigateway").get_stage(restApiId=deployments.deployed(checkout).api_id, stageName="dev")
+    assert stage["accessLogSettings"]["format"] == line
 
 
 def test_deploy_uploads_the_zip_of_make_package_with_any_umask(checkout: Checkout) -> None:

@@ -41,7 +41,7 @@ def configure_stage(api_id: str, stage: str) -> None:
     log_group = f"arn:{partition()}:logs:{region}:{account}:log-group:/aws/apigateway/{resource_name(stage)}"
     values = {
         "/accessLogSettings/destinationArn": log_group,
-        "/accessLogSettings/format": template.ACCESS_LOG,
+        "/accessLogSettings/format": config["parameters"].get("AccessLogFormat", template.ACCESS_LOG),
         "/tracingEnabled": "true",
         "/*/*/throttling/rateLimit": config["parameters"]["RequestsPerSecond"],
         "/*/*/throttling/burstLimit": config["parameters"]["RequestsAtOnce"],

@@ -32,6 +32,11 @@ ACCESS_LOG = json.dumps(
     separators=(",", ":"),
 )
 """One line per request, also for those that API Gateway rejects; it contains no personal data."""
+_ACCESS_LOG_FORMAT = {
+    "Type": "String",
+    "Default": ACCESS_LOG,
+    "Description": "The line of the access log for a request, in variables of API Gateway, among them $context.requestId.",
+}
 
 TLS = "SecurityPolicy_TLS13_1_2_2021_06"
 """TLS 1.2 and 1.3 (API Gateway Developer Guide, "Security policies for REST APIs")."""
@@ -52,7 +57,7 @@ def merge() -> dict[str, Any]:
     resources, package = stack.read_template(), json.loads(_PACKAGE_TEMPLATE.read_text())
     return {
         "Description": "The task API: table, users, API, functions, logs and alarms.",
-        "Parameters": resources["Parameters"] | package["Parameters"],
+        "Parameters": resources["Parameters"] | package["Parameters"] | {"AccessLogFormat": _ACCESS_LOG_FORMAT},
         "Conditions": resources["Conditions"] | package["Conditions"],
         "Resources": _with_skips(resources["Resources"]) | _functions(resources["Outputs"]) | _api() | package["Resources"],
         "Outputs": resources["Outputs"] | _outputs(),
@@ -166,7 +171,7 @@ def _api() -> dict[str, Any]:
             "DestinationArn": {
                 "Fn::If": ["NeedsGatewayLogsRole", {"Fn::Select": [0, [log, {"Ref": "GatewayAccount"}]]}, log]
             },
-            "Format": ACCESS_LOG,
+            "Format": {"Ref": "AccessLogFormat"},
         },
         "MethodSettings": [
             {

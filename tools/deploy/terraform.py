@@ -87,7 +87,6 @@ def _complete(generated: dict[str, Any], stage: str, merge: dict[str, Any]) -> d
             "stage": stage,
             "first_origin": '${split(",", var.web_origin)[0]}',
             "functions": [name for name in declarations() if name not in _LOG_GROUPS],
-            "access_log_format": template.ACCESS_LOG,
             "dashboard_body": _to_terraform(merge["Resources"]["DashboardOfAll"]["Properties"]["DashboardBody"]),
             "chalice_api_swagger": json.dumps(_merge(definition, _definition(merge))),
         },
