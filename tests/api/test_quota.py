@@ -7,7 +7,10 @@ import pytest
 from msgspec import structs
 
 from chalicelib.config import settings
+from chalicelib.dynamodb import records
+from chalicelib.dynamodb.records import Counter
 from chalicelib.http.api import Api
+from chalicelib.problems import TooManyRequests
 from chalicelib.values import RateLimit
 from tests.conftest import TABLE
 from tests.support.events import Context, event
@@ -109,3 +112,10 @@ def test_an_id_that_is_used_already_is_unavailable_and_changes_nothing(
     assert alice("POST", "/tasks", {"title": "Buy bread"}).problem == (503, "unavailable")
     assert alice("GET", path_of(first)).json == first
     assert counts() == [1]
+
+
+def test_the_first_limit_that_is_exceeded_is_named() -> None:
+    counters = [Counter(RateLimit("a", 5, 60), "A"), Counter(RateLimit("b", 0, 60), "B")]
+    with pytest.raises(TooManyRequests) as raised:
+        records.create({"PK": "USER#a", "SK": "TASK#1"}, "tasks", None, counters)
+    assert raised.value.headers["RateLimit"] == '"b";r=0;t=50'

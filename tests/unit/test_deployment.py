@@ -226,3 +226,8 @@ def template() -> Any:
 def test_a_domain_prefix_that_cognito_refuses_is_an_invalid_parameter(prefix: str, is_allowed: bool) -> None:  # noqa: FBT001 - a case
     parameters = json.loads((ROOT / ".chalice" / "resources.json").read_text())["Parameters"]
     assert bool(re.fullmatch(parameters["DomainPrefix"]["AllowedPattern"], prefix)) is is_allowed
+
+
+def test_cloudformation_takes_the_template_of_the_stack_without_a_bucket() -> None:
+    # 51,200 bytes (AWS CloudFormation User Guide, "CloudFormation quotas").
+    assert len((stages.ROOT / ".chalice" / "resources.json").read_bytes()) <= 51_200

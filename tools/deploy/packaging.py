@@ -96,7 +96,12 @@ def package(stage: str, out: Path, **changes: object) -> None:
 
 def _import_template(template: dict[str, Any]) -> dict[str, Any]:
     """Return the template of a stack that imports an existing table and user pool, and nothing else."""
-    conditions = {"IsProtected": ["DeletionProtection"], "HasKey": ["KmsKeyArn"]}
+    conditions = {
+        "IsProtected": ["DeletionProtection"],
+        "HasKey": ["KmsKeyArn"],
+        "HasEmail": ["EmailIdentityArn", "EmailFrom"],
+        "HasMfa": ["MfaConfiguration"],
+    }
     parameters = ["Stage", *(name for names in conditions.values() for name in names)]
     return {
         "AWSTemplateFormatVersion": template["AWSTemplateFormatVersion"],
