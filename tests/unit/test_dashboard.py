@@ -90,7 +90,9 @@ def test_every_combination_of_parameters_is_a_grid_without_overlap(
         )
         assert apart, (one, other)
     listed = [arn for one in properties("alarm") for arn in one["alarms"]]
-    assert len(listed) == (8 + 2 * metrics if alarms else 0)
+    wanted = {"HasAlarms": alarms, "HasMetricAlarms": alarms and metrics}
+    conditions = [one["Condition"] for one in RESOURCES.values() if one["Type"] == "AWS::CloudWatch::Alarm"]
+    assert len(listed) == sum(wanted[condition] for condition in conditions)
     own = [metric for one in properties("metric") for metric in one["metrics"] if NAME in json.dumps(metric)]
     assert any("Route" in json.dumps(metric) for metric in own) is metrics
 
