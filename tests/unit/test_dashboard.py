@@ -122,7 +122,9 @@ def test_every_metric_is_one_of_aws_or_of_the_metric_filters() -> None:
             if expression.startswith("SEARCH"):
                 ((schema, terms),) = re.findall(r"^SEARCH\('\{([^}]*)\} (.*)', '(?:Sum|Average|p99)', 300\)$", expression)
                 values = dict(re.findall(r'(\w+)="([^"]*)"', terms))
-                assert values.pop("MetricName") in known[tuple(schema.split(","))], expression
+                # A name with other characters needs quotes (CloudWatch User Guide, "search expression syntax").
+                assert all(re.fullmatch(r'"[^"]+"|[A-Za-z0-9/]+', name) for name in schema.split(",")), expression
+                assert values.pop("MetricName") in known[tuple(schema.replace('"', "").split(","))], expression
                 assert all(value in DIMENSIONS[dimension] for dimension, value in values.items()), expression
             else:
                 assert set(re.findall(r"\b[a-z]+\d?\b", expression)) <= ids, expression

@@ -171,10 +171,11 @@ class _Copier:
         """Replace a stored item if that is chosen. A past state becomes a new version, so that no ETag means two things."""
         if not (self.choice.apply and self.choice.changed and "version" in new and "write_id" in stored):
             return _CHANGED
-        if new["version"] <= stored["version"]:
-            if not self.choice.to_the_past:
-                return _CHANGED
-            new |= {"version": stored["version"] + 1, "updated_at": max(_now(), stored["updated_at"])}
+        if self.choice.to_the_past:
+            version = max(new["version"], stored["version"]) + 1
+            new |= {"version": version, "updated_at": max(_now(), stored["updated_at"])}
+        elif new["version"] <= stored["version"]:
+            return _CHANGED
         return _SET_BACK if self._replace(stored, new) else _OVERTAKEN
 
     def _replace(self, stored: dict[str, Any], new: dict[str, Any]) -> bool:
