@@ -165,12 +165,10 @@ class TooManyRequests(Problem):
 
     status, slug, title = 429, "too-many-requests", "Rate limit exceeded"
 
-    def __init__(self, seconds: int, limit: str = "", remaining: int = 0) -> None:
-        """`limit` is the name of the limit in RateLimit-Policy, `remaining` what is left of it in this window."""
-        headers: dict[str, str | list[str]] = {"Retry-After": str(seconds)}
-        if limit:  # IETF draft-ietf-httpapi-ratelimit-headers, "RateLimit Field"
-            headers["RateLimit"] = f'"{limit}";r={remaining};t={seconds}'
-        super().__init__("Retry after the number of seconds in Retry-After.", headers=headers)
+    def __init__(self, seconds: int, headers: dict[str, str | list[str]] | None = None) -> None:
+        """`headers` tell of the limit that the request would exceed, if that is known."""
+        retry: dict[str, str | list[str]] = {"Retry-After": str(seconds)}
+        super().__init__("Retry after the number of seconds in Retry-After.", headers=retry | (headers or {}))
 
 
 class Internal(Problem):

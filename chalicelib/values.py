@@ -142,6 +142,11 @@ class RateLimit(Struct, frozen=True):
     quota: int
     seconds: int
 
+    @property
+    def policy(self) -> str:
+        """The limit in a RateLimit-Policy header (IETF draft-ietf-httpapi-ratelimit-headers, "RateLimit-Policy Field")."""
+        return f'"{self.name}";q={self.quota};w={self.seconds}'
+
 
 def is_id(value: str) -> bool:
     """Return whether a text is a UUIDv7 in its canonical spelling, the only one that names an item."""

@@ -144,8 +144,11 @@ def _write_once(put: Item, counters: Sequence[Counter], writes: list[Any], now: 
     for counter, reason in zip(counters, reasons[1:], strict=False):
         if reason.get("Code") == "ConditionalCheckFailed":
             limit = counter.limit
-            used = reason.get("Item", {}).get("count", 0)
-            raise TooManyRequests(limit.seconds - now % limit.seconds, limit.name, max(0, limit.quota - used))
+            left = max(0, limit.quota - reason.get("Item", {}).get("count", 0))
+            seconds = limit.seconds - now % limit.seconds
+            # IETF draft-ietf-httpapi-ratelimit-headers, "RateLimit Field"
+            state = f'"{limit.name}";r={left};t={seconds}'
+            raise TooManyRequests(seconds, {"RateLimit": state, "RateLimit-Policy": limit.policy})
     raise Unavailable
 
 

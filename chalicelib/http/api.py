@@ -103,8 +103,7 @@ class Api(Chalice):
         """
         identify = identify or _identify(path, options.get("authorizer"))
         declared = Declared(body, query, returns, identify, limits is not None)
-        # IETF draft-ietf-httpapi-ratelimit-headers, "RateLimit-Policy Field"
-        policy = ", ".join(f'"{limit.name}";q={limit.quota};w={limit.seconds}' for limit in (limits() if limits else ()))
+        policy = ", ".join(limit.policy for limit in (limits() if limits else ()))
         policies: dict[str, str | list[str]] = {"RateLimit-Policy": policy} if policy else {}
         # No content types: Chalice accepts `text/plain; application/json` and refuses a type without a body.
         register = super().route(path, **{"cors": CORS, "content_types": []} | options)

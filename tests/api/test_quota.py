@@ -42,6 +42,7 @@ def test_a_user_may_create_so_many_tasks_in_a_minute(
     refused = alice("POST", "/tasks", {"title": "T"}, **headers)
     assert refused.problem == (429, "too-many-requests")
     assert (refused.headers["Retry-After"], refused.headers["RateLimit"]) == ("50", '"tasks";r=0;t=50')
+    assert refused.headers["RateLimit-Policy"] == '"tasks";q=3;w=60'
     assert alice("GET", "/tasks").json["count"] == 3
     bob.creates()  # another user has a limit of their own
     monkeypatch.setattr(time, "time_ns", lambda: (NOON + 60) * 1_000_000_000)

@@ -83,7 +83,7 @@ HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
         {"examples": ['"tasks";r=0;t=42']},
     ),
     "RateLimit-Policy": (
-        "The limits of this operation, if the stage has any: name, quota (`q`) and seconds of a window (`w`) of each.",
+        "The limits of this operation, if the stage has any; with 429 the exceeded one: name, quota (`q`), window (`w`, seconds).",
         {"examples": ['"tasks";q=60;w=60']},
     ),
     "Retry-After": ("With 429 and 503: the seconds after which to retry.", {"pattern": "^[1-9][0-9]*$", "examples": ["1"]}),
@@ -97,7 +97,7 @@ REQUEST_ID = "a38a6283-0783-4097-bbf4-1e02912c0ca5"
 _ARGUMENTS: dict[type[Problem], tuple[Any, ...]] = {
     problems.ValidationFailed: ([{"pointer": "/title", "detail": "is required"}],),
     problems.MethodNotAllowed: ("GET, POST",),
-    problems.TooManyRequests: (42, "tasks"),
+    problems.TooManyRequests: (42, {"RateLimit": '"tasks";r=0;t=42', "RateLimit-Policy": '"tasks";q=60;w=60'}),
     problems.Unauthorized: (authorizers.USERS,),
     problems.VersionMismatch: (2,),
 }
