@@ -82,7 +82,7 @@ restore: .venv  ## compare a stage (STAGE=dev) with its table at a time (TIME=20
 	@.venv/bin/python tools/install.py .venv/bench tools/bench/requirements.txt "$$REPEAT"
 
 LOCK = .venv/lint/bin/python -m uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
-audit: .venv/lint  ## look up known vulnerabilities of the locked packages
+audit: .venv/lint  ## look up known vulnerabilities of the packages in requirements.txt and requirements-dev.txt
 	@.venv/lint/bin/python -m pip_audit --strict --disable-pip --require-hashes -r requirements.txt -r requirements-dev.txt
 
 lock: .venv/lint  ## write the lock files from pyproject.toml, and that of npm

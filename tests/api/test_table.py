@@ -599,6 +599,27 @@ def test_the_bounds_of_a_range_are_of_its_kind() -> None:
         KeyRange("USER#1", "NOTE", "pending#", "pending#~", index="LSI1")
 
 
+def test_a_task_with_keys_of_an_earlier_format_can_be_read_changed_and_deleted(alice: Person) -> None:
+    task = alice.creates("T")
+    key = {"PK": {"S": f"USER#{alice.sub}"}, "SK": {"S": f"TASK#{task['task_id']}"}}
+    earlier = {
+        ":id": {"S": task["task_id"]},
+        ":local": {"S": f"pending#~#{task['task_id']}"},
+        ":partition": {"S": "STATUS#pending#0"},
+        ":sort": {"S": f"{task['created_at']}#{task['task_id']}"},
+    }
+    update = "SET task_id = :id, LSI1SK = :local, GSI1PK = :partition, GSI1SK = :sort"
+    cast("Any", table.client).update_item(
+        TableName=TABLE, Key=key, UpdateExpression=update, ExpressionAttributeValues=earlier
+    )
+    assert alice("GET", path_of(task)).json == task
+    assert alice("GET", "/tasks").json["tasks"] == [task]
+    changed = alice("PATCH", path_of(task), {"status": "done", "title": "U"}, If_Match='"1"')
+    assert (changed.status, changed.json["version"]) == (200, 2)
+    assert alice("GET", "/tasks?status=done").json["tasks"] == [changed.json]
+    assert alice("DELETE", path_of(task), If_Match='"2"').status == 204
+
+
 def test_a_task_that_was_stored_without_a_member_has_its_default(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     task = alice.creates("T")
     key = {"PK": {"S": f"USER#{alice.sub}"}, "SK": {"S": f"TASK#{task['task_id']}"}}

@@ -221,7 +221,9 @@ class TestTheZip:
         names = contents(prod / "deployment.zip").keys()
         packages = {match[1].replace("_", "-") for name in names if (match := re.match(r"([^/]+)\.dist-info/", name))}
         named = {f"{component['name']}-{component['version']}" for component in document["components"]}
-        assert packages == {name for name in named if not name.startswith(("chalice-", "flask-swagger-ui-"))}
+        assert packages == {name for name in named if not name.startswith(("chalice-", "swagger-ui-dist-"))}
+        (swagger,) = (one["version"] for one in document["components"] if one["name"] == "swagger-ui-dist")
+        assert f'PACKAGE_VERSION:"{swagger}"' in (ROOT / "chalicelib" / "static" / "docs.html").read_text()
 
     def test_the_zip_is_no_larger_than_it_must_be(self, prod: Path) -> None:
         """Most is cryptography (5 MB), then bytecode (2 MB)."""

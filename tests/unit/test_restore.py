@@ -205,7 +205,8 @@ class TestAnotherTable:
         assert admin.titles("/admin/tasks", status="in_progress") == ["Old", "New"]
         assert [alice("GET", path).etag for path in (f"/tasks/{ID}", path_of(task))] == ['"4"', '"1"']
         stored = table.require({"PK": old["PK"], "SK": old["SK"]})
-        assert stored.keys() == old.keys() - {"GSI1SK", "task_id", "previous_write_id"}
+        assert stored.keys() == old.keys() - {"GSI1SK", "task_id"} | {"previous_write_id"}
+        assert stored["previous_write_id"] == old["write_id"]
         assert "2 are the same" in restore.copy(TABLE, PLACE, EVERYTHING)
 
 

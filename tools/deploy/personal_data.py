@@ -13,7 +13,8 @@ from tools.errors import CommandError
 _SUB = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _REMAINS = """\
 What stays, and for how long:
-- Point-in-time recovery can restore the items for 35 days.
+- Point-in-time recovery can restore the items for 35 days. A table that was restored before still has them: delete it.
+- If the stage limits new tasks, counters have the sub in their key, until DynamoDB deletes them within days.
 - Log lines have no names. Whoever still has the sub of this person can compute the hash in `caller`, for LogRetentionInDays.
 - An ID token of this person stays valid for up to an hour, and could create tasks. After that hour, run the same command
   with {} in place of the e-mail address."""

@@ -181,7 +181,9 @@ class _Copier:
     def _replace(self, stored: dict[str, Any], new: dict[str, Any]) -> bool:
         """Replace an item unless it has changed since; return whether it was replaced."""
         values = {":w": stored["write_id"]}
-        return self._put(new, ConditionExpression="write_id = :w", ExpressionAttributeValues=values)
+        # By this id, a retry of the write that was replaced still recognises its success (chalicelib/dynamodb/table.py).
+        own = new | {"previous_write_id": stored["write_id"]}
+        return self._put(own, ConditionExpression="write_id = :w", ExpressionAttributeValues=values)
 
     def _read(self, item: dict[str, Any]) -> dict[str, Any] | None:
         """Return the item that the table has under the same key."""
@@ -278,5 +280,8 @@ def _report(results: Counter[str], copier: _Copier, source: str, table: str) -> 
         return "\n".join(lines)
     if not copier.choice.apply:
         lines.append("Nothing was changed. To bring back what is missing, run the same command with --apply;")
-        lines.append("with --apply --changed, what differs is set back too. Items are never deleted.")
+        newer = "is set back" if copier.choice.to_the_past else "has a higher version there is taken over"
+        lines.append(
+            f"with --apply --changed, what {'differs ' * copier.choice.to_the_past}{newer} too. Items are never deleted."
+        )
     return "\n".join([*lines, f"When you are done: aws dynamodb delete-table --table-name {source}"])

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from chalicelib import __version__
 from tools.generate import licences
@@ -14,17 +15,10 @@ def write(package: Path) -> None:
 
     It has no time and no random serial number, so the same commit gives the same bytes.
     """
-    components = [
-        {
-            "type": "library",
-            "bom-ref": f"pkg:pypi/{name}@{version}",
-            "name": name,
-            "version": version,
-            "licenses": [{"expression": licence}],
-            "purl": f"pkg:pypi/{name}@{version}",
-        }
-        for name, (version, licence) in licences.list_packages().items()
-    ]
+    packages = licences.list_packages()
+    version, _ = packages.pop("flask-swagger-ui")  # of which the zip has only Swagger UI, of the same version
+    components = [_component("pypi", name, version, licence) for name, (version, licence) in packages.items()]
+    components.append(_component("npm", "swagger-ui-dist", version, "Apache-2.0"))
     application = {
         "type": "application",
         "bom-ref": app_name(),
@@ -41,3 +35,9 @@ def write(package: Path) -> None:
         "components": components,
     }
     package.with_name("sbom.json").write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _component(registry: str, name: str, version: str, licence: str) -> dict[str, Any]:
+    url = f"pkg:{registry}/{name}@{version}"
+    licences = [{"expression": licence}]
+    return {"type": "library", "bom-ref": url, "name": name, "version": version, "licenses": licences, "purl": url}

@@ -35,7 +35,8 @@ ACCESS_LOG = json.dumps(
 _ACCESS_LOG_FORMAT = {
     "Type": "String",
     "Default": ACCESS_LOG,
-    "Description": "The line of the access log for a request, in variables of API Gateway, among them $context.requestId.",
+    "Description": "The line of the access log for a request, in variables of API Gateway, among them $context.requestId."
+    " The dashboard reads its members status, route and refused.",
 }
 
 TLS = "SecurityPolicy_TLS13_1_2_2021_06"

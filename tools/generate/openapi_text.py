@@ -83,7 +83,7 @@ HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
         {"examples": ['"tasks";r=0;t=42']},
     ),
     "RateLimit-Policy": (
-        "The limits of this operation, if the stage has any; with 429 the exceeded one: name, quota (`q`), window (`w`, seconds).",
+        "The limits of the operation, if any; with 429 the exceeded one: name, quota (`q`), seconds of a window (`w`).",
         {"examples": ['"tasks";q=60;w=60']},
     ),
     "Retry-After": ("With 429 and 503: the seconds after which to retry.", {"pattern": "^[1-9][0-9]*$", "examples": ["1"]}),
