@@ -280,8 +280,6 @@ def _report(results: Counter[str], copier: _Copier, source: str, table: str) -> 
         return "\n".join(lines)
     if not copier.choice.apply:
         lines.append("Nothing was changed. To bring back what is missing, run the same command with --apply;")
-        newer = "is set back" if copier.choice.to_the_past else "has a higher version there is taken over"
-        lines.append(
-            f"with --apply --changed, what {'differs ' * copier.choice.to_the_past}{newer} too. Items are never deleted."
-        )
+        more = "differs is set back" if copier.choice.to_the_past else "has a higher version there is taken over"
+        lines.append(f"with --apply --changed, what {more} too. Items are never deleted.")
     return "\n".join([*lines, f"When you are done: aws dynamodb delete-table --table-name {source}"])
