@@ -53,7 +53,7 @@ MUTATIONS = {
         "dynamodb/pages.py", "start = None if cursor is None else", "start = None if cursor is None or not range_.index else", "endless list"
     ),
     "an endless list of a status: each page starts at the beginning": Mutation(
-        "dynamodb/pages.py", "start = None if cursor is None else", "start = None if cursor is None or range_.index else", "endless list"
+        "dynamodb/pages.py", "start = None if cursor is None else", "start = None if cursor is None or range_.index else", "endless list|out of order"
     ),
     "a change of status leaves the task in its old list": Mutation("dynamodb/updates.py", f"new[name] = {_FORMAT}", "pass", "misplaced"),
     "a change of due date leaves the task at its old place": Mutation(
