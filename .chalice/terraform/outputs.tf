@@ -3,6 +3,16 @@ output "api_url" {
   value       = aws_api_gateway_stage.api.invoke_url
 }
 
+output "api_domain_target" {
+  description = "Where the DNS record of api_domain points: a CNAME, or an alias with api_domain_zone_id."
+  value       = one(aws_api_gateway_domain_name.api[*].regional_domain_name)
+}
+
+output "api_domain_zone_id" {
+  description = "The Route 53 zone of api_domain_target, for an alias record."
+  value       = one(aws_api_gateway_domain_name.api[*].regional_zone_id)
+}
+
 output "rest_api_id" {
   description = "The id of the API in API Gateway."
   value       = aws_api_gateway_rest_api.rest_api.id

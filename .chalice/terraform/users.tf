@@ -39,6 +39,13 @@ resource "aws_cognito_user_pool" "users" {
     require_numbers   = true
     require_symbols   = false
   }
+
+  lifecycle {
+    precondition {
+      condition     = (var.email_identity_arn == "") == (var.email_from == "")
+      error_message = "email_identity_arn and email_from need each other."
+    }
+  }
 }
 
 resource "aws_cognito_user_group" "admin" {

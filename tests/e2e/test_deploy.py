@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,9 @@ import pytest
 from tests.conftest import ROOT
 from tests.support import deployments
 from tests.support.emulator import Checkout, Emulator, run_emulator
+from tools.deploy import template
+
+DEPLOY = ROOT / "docs" / "deploy.md"
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +25,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         iam = emulator.client("iam")
         iam.create_user(UserName="deployer")
         policy = json.loads((ROOT / "docs" / "deployer-policy.json").read_text())
-        for statement in policy[
-            "Statement"
-        ]:  # only the actions: the emulator checks some of them on other resources than AWS
+        # With the permissions for a domain and a web ACL.
+        policy["Statement"] += json.loads(re.findall(r"```json\n(\[.*?)```", DEPLOY.read_text(), re.DOTALL)[0])
+        for statement in policy["Statement"]:
+            # Only the actions: the emulator checks some of them on other resources than AWS.
             statement.pop("Condition", None)
             statement["Resource"] = "*"
         iam.put_user_policy(UserName="deployer", PolicyName="deployer", PolicyDocument=json.dumps(policy))
@@ -190,6 +195,37 @@ def test_destroy_of_a_deleted_stage_succeeds(checkout: Checkout) -> None:
     assert "Stage dev is deleted.\n" in checkout.tools("destroy", typed="dev\n").stdout
     assert "Stage dev is deleted.\n" in checkout.tools("destroy", typed="dev\n").stdout
     assert resources(checkout.emulator)["tables"] == []
+
+
+def test_deploy_creates_a_domain_and_associates_a_web_acl_and_destroy_deletes_the_domain(checkout: Checkout) -> None:
+    visibility = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "web"}
+    waf, gateway = checkout.emulator.client("wafv2"), checkout.emulator.client("apigateway")
+    created = waf.create_web_acl(Name="web", Scope="REGIONAL", DefaultAction={"Allow": {}}, VisibilityConfig=visibility)
+    acl = created["Summary"]["ARN"]
+
+    def change(config: Any) -> Any:
+        config["stages"]["dev"]["api_gateway_custom_domain"] = documented_domain()
+        config["stages"]["dev"]["parameters"]["WebAclArn"] = acl
+        return with_deletion_protection(config, "false")
+
+    checkout.change_config(change)
+    checkout.tools("deploy")
+    api = deployments.deployed(checkout)
+    assert api.behind("api.example.com", "v1")("GET", "/health").status == 200
+    (domain,) = gateway.get_domain_names()["items"]
+    assert (
+        domain["securityPolicy"] == template.merge()["Resources"]["ApiGatewayCustomDomain"]["Properties"]["SecurityPolicy"]
+    )
+    stage = f"arn:aws:apigateway:us-east-1::/restapis/{api.api_id}/stages/dev"
+    assert waf.get_web_acl_for_resource(ResourceArn=stage)["WebACL"]["ARN"] == acl
+    checkout.tools("destroy", typed="dev\n")
+    assert gateway.get_domain_names()["items"] == []
+
+
+def documented_domain() -> Any:
+    """Return the domain of the example in docs/deploy.md."""
+    (example,) = re.findall(r"```json\n(\{\"api_gateway_custom_domain.*?)```", DEPLOY.read_text(), re.DOTALL)
+    return json.loads(example)["api_gateway_custom_domain"]
 
 
 def with_deletion_protection(config: Any, value: str) -> Any:

@@ -23,6 +23,7 @@ from tests.support.emulator import Checkout
 from tests.support.local_server import clean_environment
 from tests.unit.test_deployment import OPEN
 from tools.deploy import packaging
+from tools.deploy.terraform import snake
 from tools.functions import declarations
 
 LINTERS = ROOT / ".venv" / "lint" / "bin"
@@ -143,6 +144,29 @@ class TestTheTemplate:
         }
         assert set(off.values()) == {""}
         assert template["Parameters"]["Dashboard"]["Default"] == "false"
+
+    def test_the_domain_in_the_settings_of_chalice_is_the_default_of_parameters_and_variables(
+        self, template: Any, tmp_path: Path
+    ) -> None:
+        domain = {"domain_name": "api.example.com", "certificate_arn": "arn:aws:acm:r:a:certificate/c", "url_prefix": "v1"}
+        wanted = {"ApiDomain": "api.example.com", "ApiCertificateArn": "arn:aws:acm:r:a:certificate/c", "ApiBasePath": "v1"}
+        checkout = Checkout(tmp_path, NoCredentials(), "prod")  # type: ignore[arg-type]
+
+        def change(config: Any) -> Any:
+            config["stages"]["prod"]["api_gateway_custom_domain"] = domain
+            return config
+
+        checkout.change_config(change)
+        checkout.tools("package")
+        packaged = json.loads((checkout.folder / "dist" / "prod" / "template.json").read_text())
+        assert {name: packaged["Parameters"][name]["Default"] for name in wanted} == wanted
+        for name in ("ApiGatewayCustomDomain", "ApiGatewayCustomDomainMapping"):
+            assert packaged["Resources"][name] == template["Resources"][name]
+        checkout.tools("package-terraform")
+        module = checkout.folder / "dist" / "prod-terraform"
+        variables = json.loads((module / "variables.tf.json").read_text())["variable"]
+        assert {name: variables[snake(name)]["default"] for name in wanted} == wanted
+        assert "aws_api_gateway_domain_name" not in (module / "chalice.tf.json").read_text()
 
     def test_only_current_tls_versions_are_accepted(self, template: Any) -> None:
         assert template["Resources"]["RestAPI"]["Properties"]["SecurityPolicy"] == "SecurityPolicy_TLS13_1_2_2021_06"

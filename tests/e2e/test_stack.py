@@ -59,6 +59,53 @@ def test_the_api_is_redeployed_when_a_parameter_in_its_definition_changes() -> N
     assert template.merge()["Resources"]["RestAPI"]["Properties"]["AlwaysDeploy"] is True
 
 
+CERTIFICATE = "arn:aws:acm:us-east-1:000000000000:certificate/0a1b2c3d-0000-4000-8000-000000000000"
+
+
+def test_the_stack_creates_a_domain_and_maps_a_base_path_of_it_to_the_stage(api: Deployed) -> None:
+    domain = {"ApiDomain": "api.example.com", "ApiCertificateArn": CERTIFICATE}
+    update(api, "base-path", **domain, ApiBasePath="v1")
+    gateway = api.emulator.client("apigateway")
+    created = gateway.get_domain_name(domainName="api.example.com")
+    assert (created["regionalCertificateArn"], created["securityPolicy"]) == (CERTIFICATE, "TLS_1_2")
+    outputs = api.emulator.outputs("tasks")
+    assert outputs["ApiDomainTarget"] == created["regionalDomainName"]
+    assert outputs["ApiDomainZoneId"] == created["regionalHostedZoneId"]
+    assert api.behind("api.example.com", "v1")("GET", "/health").status == 200
+    update(api, "root", **domain)
+    assert api.behind("api.example.com")("GET", "/tasks").status == 401
+    (mapping,) = gateway.get_base_path_mappings(domainName="api.example.com")["items"]
+    assert (mapping["basePath"], mapping["stage"]) == ("(none)", "prod")
+    update(api, "no-domain")
+    assert gateway.get_domain_names()["items"] == []
+
+
+def test_the_stack_maps_a_base_path_of_a_domain_that_exists_and_keeps_that(api: Deployed) -> None:
+    gateway = api.emulator.client("apigateway")
+    gateway.create_domain_name(domainName="apis.example.com", endpointConfiguration={"types": ["REGIONAL"]})
+    update(api, "second-stack", ApiDomain="apis.example.com", ApiBasePath="v2")
+    assert api.behind("apis.example.com", "v2")("GET", "/health").status == 200
+    assert "ApiDomainTarget" not in api.emulator.outputs("tasks")
+    update(api, "second-stack-without")
+    assert gateway.get_base_path_mappings(domainName="apis.example.com").get("items", []) == []
+    gateway.delete_domain_name(domainName="apis.example.com")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"ApiBasePath": "v1"}, "ApiCertificateArn and ApiBasePath need ApiDomain."),
+        ({"ApiCertificateArn": CERTIFICATE}, "ApiCertificateArn and ApiBasePath need ApiDomain."),
+        ({"EmailFrom": "Tasks <tasks@example.com>"}, "EmailIdentityArn and EmailFrom need each other."),
+    ],
+)
+def test_a_parameter_without_the_one_that_it_needs_is_rejected(
+    api: Deployed, parameters: dict[str, str], message: str
+) -> None:
+    with pytest.raises((ClientError, WaiterError), match=message):
+        update(api, "incomplete", **parameters)
+
+
 def test_the_alarms_notify_the_topic_and_watch_the_stage(api: Deployed) -> None:
     alarms = api.emulator.client("cloudwatch").describe_alarms()["MetricAlarms"]
     assert len(alarms) == 8

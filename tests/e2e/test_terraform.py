@@ -34,7 +34,15 @@ def module(checkout: Checkout) -> Module:
     allow_all = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
     checkout.emulator.client("iam").create_policy(PolicyName="boundary", PolicyDocument=json.dumps(allow_all))
     module = Module(checkout.folder / "dist" / "prod-terraform", checkout.emulator)
+    rules = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "web"}
+    acl = checkout.emulator.client("wafv2").create_web_acl(
+        Name="web", Scope="REGIONAL", DefaultAction={"Allow": {}}, VisibilityConfig=rules
+    )["Summary"]["ARN"]
     module.set_variables(**{snake(name): {"true": True}.get(value, value) for name, value in PARAMETERS.items()})
+    module.set_variables(web_acl_arn=acl)
+    checkout.emulator.client("apigateway").create_domain_name(
+        domainName=PARAMETERS["ApiDomain"], endpointConfiguration={"types": ["REGIONAL"]}
+    )
     module.apply()
     return module
 
@@ -89,9 +97,10 @@ def test_packaging_the_module_again_changes_nothing(checkout: Checkout, module: 
 def test_the_module_has_every_output_of_the_template_and_hides_the_secret(module: Module) -> None:
     outputs = module.outputs()
     written = (module.folder / "outputs.tf").read_text()
-    for name, output in stack.read_template()["Outputs"].items():
-        assert snake(name) in outputs
-        assert output["Description"] in written
+    ours = stack.read_template()["Outputs"] | json.loads(template.PACKAGE_TEMPLATE.read_text())["Outputs"]
+    for name, output in ours.items():
+        assert f'output "{snake(name)}"' in written
+        assert re.sub("ApiDomain[A-Za-z]*", lambda name: snake(name[0]), output["Description"]) in written
     assert [name for name, output in outputs.items() if output["sensitive"]] == ["machine_client_secret"]
     assert outputs["token_url"]["value"] == "https://task-api-prod.auth.us-east-1.amazoncognito.com/oauth2/token"
     assert written.count("output ") == written.count("description ") == len(outputs)
@@ -109,6 +118,19 @@ def test_invalid_variables_are_rejected_by_the_plan(module: Module) -> None:
     assert output.count("It must be") == len(wrong)
     output = module("plan", "-input=false", "-var=domain_prefix=my-cognito", status=1)
     assert "It must be without aws, amazon, cognito." in output
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("api_domain", "api_certificate_arn and api_base_path need api_domain."),
+        ("email_identity_arn", "email_identity_arn and email_from need each other."),
+    ],
+)
+def test_a_variable_without_the_one_that_it_needs_is_rejected_by_the_plan(
+    module: Module, missing: str, message: str
+) -> None:
+    assert message in module("plan", "-input=false", f"-var={missing}=", status=1)
 
 
 class TestTheApi:
@@ -158,6 +180,19 @@ class TestTheApi:
             assert api(method, path).headers["Access-Control-Allow-Origin"] == "https://other.example.com"
         assert module.is_unchanged()
 
+    def test_a_base_path_of_a_domain_that_exists_is_mapped_to_the_stage(
+        self, module: Module, resources: list[dict[str, Any]]
+    ) -> None:
+        (mapping,) = of_type(resources, "aws_api_gateway_base_path_mapping")
+        assert (mapping["base_path"], mapping["stage_name"]) == ("v1", "prod")
+        assert module.deployed().behind("api.example.com", "v1")("GET", "/health").status == 200
+        assert of_type(resources, "aws_api_gateway_domain_name") == []
+
+    def test_the_web_acl_is_associated_with_the_stage(self, module: Module, resources: list[dict[str, Any]]) -> None:
+        (association,) = of_type(resources, "aws_wafv2_web_acl_association")
+        api = f"arn:aws:apigateway:us-east-1::/restapis/{module.deployed().api_id}"
+        assert association["resource_arn"] == f"{api}/stages/prod"
+
 
 RESOURCES = stack.read_template()["Resources"]
 
@@ -194,6 +229,21 @@ class TestResources:
         assert {function["reserved_concurrent_executions"] for function in of_type(planned, "aws_lambda_function")} == {-1}
         (table,) = of_type(planned, "aws_dynamodb_table")
         assert table["server_side_encryption"][0]["enabled"] is False
+
+
+def test_the_module_creates_a_domain_for_a_certificate(module: Module) -> None:
+    certificate = "arn:aws:acm:us-east-1:000000000000:certificate/0a1b2c3d-0000-4000-8000-000000000000"
+    module.set_variables(api_domain="tasks.example.com", api_certificate_arn=certificate)
+    module.apply()
+    (domain,) = of_type(module.resources(), "aws_api_gateway_domain_name")
+    properties = template.merge()["Resources"]["ApiGatewayCustomDomain"]["Properties"]
+    assert (domain["domain_name"], domain["regional_certificate_arn"]) == ("tasks.example.com", certificate)
+    assert domain["security_policy"] == properties["SecurityPolicy"]
+    assert domain["endpoint_configuration"][0]["types"] == properties["EndpointConfiguration"]["Types"]
+    outputs = module.outputs()
+    assert outputs["api_domain_target"]["value"] == domain["regional_domain_name"]
+    assert outputs["api_domain_zone_id"]["value"] == domain["regional_zone_id"]
+    assert module.deployed().behind("tasks.example.com", "v1")("GET", "/health").status == 200
 
 
 def test_destroy_fails_until_deletion_protection_is_off(checkout: Checkout, module: Module) -> None:

@@ -8,6 +8,8 @@ from tools.deploy.terraform import alarm_name, snake
 
 PARAMETERS = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:alarms",
+    "ApiBasePath": "v1",
+    "ApiDomain": "api.example.com",
     "Dashboard": "true",
     "EmailFrom": "Tasks <tasks@example.com>",
     "EmailIdentityArn": "arn:aws:ses:us-east-1:000000000000:identity/example.com",

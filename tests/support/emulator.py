@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -122,6 +122,15 @@ class Deployed:
     def __call__(self, method: str, path: str, token: str | None = None, body: Any = None, **headers: str) -> Response:
         authorization = {} if token is None else {"Authorization": token}
         return send_request(self.emulator.port, self.base, method, path, body, headers | authorization, self.sent)
+
+    def behind(self, domain: str, base_path: str = "") -> Callable[[str, str], Response]:
+        """Return what sends a request with a method and a path to the API behind a domain."""
+        base = f"/{base_path}" if base_path else ""
+
+        def send(method: str, path: str) -> Response:
+            return send_request(self.emulator.port, base, method, path, None, {"Host": domain}, self.sent)
+
+        return send
 
     @cached_property
     def pool(self) -> str:

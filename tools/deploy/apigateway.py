@@ -48,10 +48,12 @@ def configure_stage(api_id: str, stage: str) -> None:
     }
     operations = [{"op": "replace", "path": path, "value": value} for path, value in values.items()]
     gateway.update_stage(restApiId=api_id, stageName=stage, patchOperations=operations)
+    api = f"arn:{partition()}:apigateway:{region}::/restapis/{api_id}"
     if given := tags(stage):  # Chalice tags the functions alone
-        api = f"arn:{partition()}:apigateway:{region}::/restapis/{api_id}"
         for arn in (api, f"{api}/stages/{stage}"):
             gateway.tag_resource(resourceArn=arn, tags=given)
+    if acl := config["parameters"].get("WebAclArn"):
+        boto3.client("wafv2").associate_web_acl(WebACLArn=acl, ResourceArn=f"{api}/stages/{stage}")
 
 
 def _ensure_logging_role() -> None:

@@ -14,7 +14,7 @@ from tools.functions import declarations, reads_table_stream
 from tools.stages import ROOT, environment_variables, resource_name, template_parameters
 
 MERGE_TEMPLATE = ROOT / ".chalice" / "merge.json"
-_PACKAGE_TEMPLATE = ROOT / ".chalice" / "package.json"
+PACKAGE_TEMPLATE = ROOT / ".chalice" / "package.json"
 """What only a packaged stack has: optional parameters, and a role for logs, which `make deploy` creates itself."""
 _NO_VALUE = {"Ref": "AWS::NoValue"}
 
@@ -55,13 +55,14 @@ _SKIPS = {
 
 def merge() -> dict[str, Any]:
     """Return the merge template."""
-    resources, package = stack.read_template(), json.loads(_PACKAGE_TEMPLATE.read_text())
+    resources, package = stack.read_template(), json.loads(PACKAGE_TEMPLATE.read_text())
     return {
         "Description": "The task API: table, users, API, functions, logs and alarms.",
         "Parameters": resources["Parameters"] | package["Parameters"] | {"AccessLogFormat": _ACCESS_LOG_FORMAT},
+        "Rules": resources["Rules"] | package["Rules"],
         "Conditions": resources["Conditions"] | package["Conditions"],
         "Resources": _with_skips(resources["Resources"]) | _functions(resources["Outputs"]) | _api() | package["Resources"],
-        "Outputs": resources["Outputs"] | _outputs(),
+        "Outputs": resources["Outputs"] | package["Outputs"] | _outputs(),
     }
 
 

@@ -80,6 +80,8 @@ def _complete(generated: dict[str, Any], stage: str, merge: dict[str, Any]) -> d
         "triggers": {"definition": "${sha256(local.chalice_api_swagger)}"},
         "lifecycle": {"create_before_destroy": True},
     }
+    for kind in ("aws_api_gateway_domain_name", "aws_api_gateway_base_path_mapping"):
+        resources.pop(kind, None)  # Chalice's mapping has no base path; domain.tf has both, with variables
     used = json.dumps(resources)
     data = {kind: named for kind, named in generated["data"].items() if f"data.{kind}.chalice." in used}
     return {
