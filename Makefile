@@ -61,12 +61,15 @@ rename: .venv  ## give the project another name (NAME=orders-api)
 
 package: ## write the CloudFormation template and the zip of a stage (STAGE=prod) to dist
 package-terraform: ## write the Terraform module and the zip of a stage (STAGE=prod) to dist
-rehearse: ## deploy a stage (STAGE=prod) to an AWS emulator on this machine until Ctrl-C
 deploy: ## deploy a stage (STAGE=dev) to the current AWS account
 destroy: ## delete a stage (STAGE=dev) from the current AWS account
-package package-terraform rehearse deploy destroy: .venv
+package package-terraform deploy destroy: .venv
 	@test "$(STAGE)" || { echo "STAGE is missing. Run: make $@ STAGE=dev" >&2; exit 1; }
 	@.venv/bin/python -m tools $@ $(STAGE)
+
+rehearse: .venv  ## deploy a stage (STAGE=prod) to an AWS emulator on this machine until Ctrl-C (WAY=chalice or terraform)
+	@test "$(STAGE)" || { echo "STAGE is missing. Run: make rehearse STAGE=prod" >&2; exit 1; }
+	@.venv/bin/python -m tools rehearse $(STAGE) $(if $(WAY),--way $(WAY))
 
 restore: .venv  ## compare a stage (STAGE=dev) with its table at a time (TIME=2026-11-27T08:00:00Z)
 	@test "$(STAGE)" && test "$(TIME)" || { echo "Name both: make restore STAGE=dev TIME=2026-11-27T08:00:00Z" >&2; exit 1; }

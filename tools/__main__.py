@@ -177,7 +177,7 @@ def _rehearse(arguments: argparse.Namespace) -> None:
         with explain():
             from tools.local import rehearse
 
-        rehearse.rehearse(arguments.stage)
+        rehearse.rehearse(arguments.stage, arguments.way)
 
 
 def _deploy(arguments: argparse.Namespace) -> None:
@@ -250,6 +250,8 @@ def _parse_arguments() -> argparse.Namespace:
     for options in (token, machine_token):
         options.add_argument("--stage", help="a deployed stage, whose stack has the ids; without it, the local AWS")
         options.add_argument("--client-id")
+    ways = ("chalice", "cloudformation", "terraform")
+    commands.choices["rehearse"].add_argument("--way", choices=ways, default="cloudformation", help="how it is deployed")
     run = commands.choices["run"]
     run.add_argument("--host", default="127.0.0.1")
     run.add_argument("--port", default=os.environ.get("PORT") or "8000")

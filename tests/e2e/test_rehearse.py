@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.local_server import TIMEOUT, clean_environment, copy_checkout, lengthen_timeouts, wait_for
+from tests.support.terraform import plugin_folder
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +27,15 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @contextmanager
-def rehearse(checkout: Path, environment: dict[str, str], until: str, number: signal.Signals) -> Iterator[str]:
+def rehearse(
+    checkout: Path, environment: dict[str, str], until: str, number: signal.Signals, *options: str
+) -> Iterator[str]:
     """Run it until it prints this text, provide its output, end it by a signal, and check that nothing is left."""
     folder, files = Path(environment["TMPDIR"]), list_files(checkout)
     output = folder.with_name("output.txt")
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tools", "rehearse", "prod"],
+            [sys.executable, "-m", "tools", "rehearse", "prod", *options],
             cwd=checkout, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
         )  # fmt: skip
     try:
@@ -67,8 +70,11 @@ def processes_with(folder: Path) -> list[str]:
     return found
 
 
-def test_the_printed_commands_work(checkout: Path, environment: dict[str, str]) -> None:
-    with rehearse(checkout, environment, "docs/proof.md", signal.SIGINT) as output:
+@pytest.mark.parametrize("way", ["chalice", "cloudformation", "terraform"])
+def test_the_printed_commands_work(checkout: Path, environment: dict[str, str], way: str) -> None:
+    if way == "terraform":
+        environment |= {"TF_CLI_ARGS_init": f"-plugin-dir={plugin_folder()}", "TF_CLI_CONFIG_FILE": os.devnull}
+    with rehearse(checkout, environment, "docs/proof.md", signal.SIGINT, "--way", way) as output:
         printed = re.findall(r"^  (\S.*)$", output.partition("in this folder:\n")[2], re.MULTILINE)
         done = subprocess.run(
             ["bash", "-e"], input="\necho\n".join(printed), cwd=checkout, env=environment, check=False,
@@ -92,6 +98,15 @@ def test_the_printed_commands_work(checkout: Path, environment: dict[str, str]) 
 def test_nothing_is_left_after_sigterm(checkout: Path, environment: dict[str, str]) -> None:
     with rehearse(checkout, environment, "docs/proof.md", signal.SIGTERM):
         pass
+
+
+def test_terraform_that_is_missing_is_an_error(checkout: Path, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tools", "rehearse", "prod", "--way", "terraform"],
+        cwd=checkout, env=environment | {"PATH": "/nowhere"}, check=False, capture_output=True, text=True, timeout=TIMEOUT,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "terraform is missing. Install Terraform 1.5 or later, or rehearse without WAY=terraform.\n"
 
 
 def test_a_stage_that_does_not_exist_is_an_error(checkout: Path, environment: dict[str, str]) -> None:

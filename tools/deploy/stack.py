@@ -77,7 +77,7 @@ def deploy(stage: str, pause: int = 5) -> dict[str, str]:
     except (ClientError, WaiterError) as error:
         message = f"{_TEMPLATE.name} cannot be deployed: {error}{_list_failures(cloudformation, stage)}"
         raise CommandError(message) from error
-    return to_settings(_read_outputs(_describe(stage)))
+    return to_settings(read_outputs(stage))
 
 
 def delete(stage: str, pause: int = 5) -> None:
@@ -106,7 +106,7 @@ def require_settings(stage: str, *, allow_api: bool = False) -> dict[str, str]:
     if not stack:
         message = f"Stage {stage} has no table and no users: there is no stack {name}. Run: make deploy STAGE={stage}"
         raise CommandError(message)
-    outputs = _read_outputs(stack)
+    outputs = _to_outputs(stack)
     if "RestAPIId" in outputs and not allow_api:
         message = f"The stack {name} already has an API from `chalice package`. Update it with a newly packaged template."
         raise CommandError(message)
@@ -121,7 +121,12 @@ def _wait(cloudformation: Any, waiter: str, stage: str, pause: int) -> None:
     cloudformation.get_waiter(waiter).wait(StackName=resource_name(stage), WaiterConfig=config)
 
 
-def _read_outputs(stack: dict[str, Any]) -> dict[str, str]:
+def read_outputs(stage: str) -> dict[str, str]:
+    """Return the outputs of the stack by name; empty without a stack."""
+    return _to_outputs(_describe(stage))
+
+
+def _to_outputs(stack: dict[str, Any]) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 

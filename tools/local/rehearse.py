@@ -1,10 +1,13 @@
 """Deploys a stage to an AWS emulator on this machine until Ctrl-C: `make rehearse`."""
 
 import fcntl
+import json
 import os
 import platform
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +18,7 @@ from subprocess import Popen
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tools.deploy import packaging, stack
+from tools.deploy import packaging, stack, terraform
 from tools.errors import CommandError
 from tools.local import child_process, emulator, rehearse_aws, settings, users
 from tools.stages import resource_name, set_aws_variables, stage_config
@@ -25,8 +28,8 @@ _PROCESSORS = {"x86_64": "x86_64", "aarch64": "arm64"}
 _JSON = '-H "Content-Type: application/json"'
 
 
-def rehearse(stage: str) -> None:
-    """Package the stage, deploy it, and print how to call it; take everything away at KeyboardInterrupt.
+def rehearse(stage: str, way: str) -> None:
+    """Package the stage, deploy it in one of WAYS, and print how to call it; take everything away at KeyboardInterrupt.
 
     All files are in the folder LOCAL_HOME, which the caller deletes. Raises CommandError.
     """
@@ -37,20 +40,21 @@ def rehearse(stage: str) -> None:
             "Use a Linux machine or container."
         )
         raise CommandError(message)
+    if way == "terraform" and not shutil.which("terraform"):
+        message = "terraform is missing. Install Terraform 1.5 or later, or rehearse without WAY=terraform."
+        raise CommandError(message)
     wanted = stage_config(stage)["lambda_architecture"]
     with _run_aws() as aws:
         note = "" if wanted == processor else f"; on AWS for {wanted}, with other native parts"
-        _print(f"Packaging stage {stage} for {processor}, this machine{note} ...")
-        built = settings.HOME / "built"
-        packaging.package(stage, built, lambda_architecture=processor)
-        _print("Deploying the CloudFormation stack ...")
+        _print(f"Packaging stage {stage} for {processor}, this machine{note}, and deploying it ({way}) ...")
         try:
-            api = _deploy(stage, built)
+            outputs = WAYS[way](stage, processor)
         except (BotoCoreError, ClientError) as error:
-            message = f"The stack cannot be deployed: {error} Fix its template, then run: make rehearse STAGE={stage}"
+            message = f"The stage cannot be deployed: {error} Fix its template, then run: make rehearse STAGE={stage}"
             raise CommandError(message) from error
+        _publish(outputs)
         users.sign_up("alice@example.com")
-        _print(_welcome(stage, api))
+        _print(_welcome(stage, f"{os.environ['AWS_ENDPOINT_URL']}/_aws/execute-api/{outputs['RestAPIId']}/{stage}"))
         while aws.poll() is None:
             time.sleep(0.5)
         message = f"The AWS emulator stopped unexpectedly. Run again: make rehearse STAGE={stage}"
@@ -84,23 +88,68 @@ def _run_aws() -> Iterator[Popen[bytes]]:
         child_process.stop(process)
 
 
-def _deploy(stage: str, built: Path) -> str:
-    """Create the stack, publish its settings for the commands that get tokens, and return the address of the API."""
-    url = os.environ["AWS_ENDPOINT_URL"]
+def _deploy_with_chalice(stage: str, processor: str) -> dict[str, str]:
+    """Do what `make deploy` does, without touching the deployment state of the checkout; return the outputs."""
+    stack.deploy(stage)
+    with packaging.copy_shipped(stage, lambda_architecture=processor) as folder:
+        packaging.run_chalice(folder, "deploy", stage)
+        resources = json.loads((folder / ".chalice" / "deployed" / f"{stage}.json").read_text())["resources"]
+    (api,) = [resource["rest_api_id"] for resource in resources if resource["resource_type"] == "rest_api"]
+    return stack.read_outputs(stage) | {"RestAPIId": api}
+
+
+def _deploy_with_cloudformation(stage: str, processor: str) -> dict[str, str]:
+    """Create the packaged stack and return its outputs."""
+    built = settings.HOME / "built"
+    packaging.package(stage, built, lambda_architecture=processor)
     template = rehearse_aws.upload(boto3.client("s3"), built)
-    outputs = rehearse_aws.change_stack(
+    return rehearse_aws.change_stack(
         boto3.client("cloudformation"),
         resource_name(stage),
         "rehearsal",
         "create",
-        TemplateURL=f"{url}/{template}",
+        TemplateURL=f"{os.environ['AWS_ENDPOINT_URL']}/{template}",
         Capabilities=rehearse_aws.CAPABILITIES,
         Parameters=[{"ParameterKey": "GatewayLogsRole", "ParameterValue": "true"}],  # no API here has logs yet
     )
+
+
+def _deploy_with_terraform(stage: str, processor: str) -> dict[str, str]:
+    """Apply the packaged module and return its outputs, with the names of those of the stack; raises CommandError."""
+    module = settings.HOME / "built"
+    terraform.package(stage, module, lambda_architecture=processor)
+    (module / "terraform.tfvars.json").write_text('{"gateway_logs_role": true}')  # no API here has logs yet
+    for words in (["init", "-input=false"], ["apply", "-input=false", "-auto-approve"]):
+        _run_terraform(module, *words)
+    outputs = json.loads(_run_terraform(module, "output", "-json", stdout=subprocess.PIPE))
+    # api_url and the like have no equal there.
+    found = {name.title().replace("_", ""): str(output["value"]) for name, output in outputs.items()}
+    return found | {"RestAPIId": found["RestApiId"]}
+
+
+def _run_terraform(module: Path, *words: str, stdout: int | None = None) -> str:
+    environment = os.environ | {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+    command = ["terraform", f"-chdir={module}", *words]
+    done = subprocess.run(command, env=environment, stdout=stdout, check=False, text=True)  # noqa: S603 - no shell
+    if done.returncode:
+        message = f"`terraform {words[0]}` failed; the lines above say why. Fix it, then repeat the command."
+        raise CommandError(message)
+    return done.stdout or ""
+
+
+WAYS = {
+    "chalice": _deploy_with_chalice,
+    "cloudformation": _deploy_with_cloudformation,
+    "terraform": _deploy_with_terraform,
+}
+"""The ways to deploy; each takes the stage and the architecture of its functions, and returns the outputs of the stack."""
+
+
+def _publish(outputs: dict[str, str]) -> None:
+    """Publish the settings that these outputs give, for the commands that get tokens."""
     found = stack.to_settings(outputs)
     os.environ.update(found)
     settings.publish({name: os.environ[name] for name in settings.aws_variables(0)} | found)
-    return f"{url}/_aws/execute-api/{outputs['RestAPIId']}/{stage}"
 
 
 def _print(text: str) -> None:
