@@ -1,9 +1,11 @@
 """Updates, deletion and import of the packaged stack."""
 
+import copy
 import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, WaiterError
@@ -11,7 +13,7 @@ from botocore.exceptions import ClientError, WaiterError
 from tests.e2e.test_deploy import resources
 from tests.support import deployments
 from tests.support.emulator import Deployed, run_emulator
-from tools.deploy import template
+from tools.deploy import stack, template
 from tools.local import rehearse_aws
 
 
@@ -115,6 +117,37 @@ def test_the_alarms_notify_the_topic_and_watch_the_stage(api: Deployed) -> None:
     body = api.emulator.client("cloudwatch").get_dashboard(DashboardName="task-api-prod")["DashboardBody"]
     (widget,) = (one for one in json.loads(body)["widgets"] if one["type"] == "alarm")
     assert sorted(widget["properties"]["alarms"]) == sorted(alarm["AlarmArn"] for alarm in alarms)
+
+
+def test_two_updates_replace_an_index_and_keep_the_table(api: Deployed) -> None:
+    """The procedure of docs/operate.md for a table with an earlier sort key of GSI1."""
+    now = stack.read_template()
+    earlier = copy.deepcopy(now)
+    earlier["Resources"]["Table"]["Properties"]["GlobalSecondaryIndexes"][0]["KeySchema"][1]["AttributeName"] = "GSI1SK"
+    definitions = earlier["Resources"]["Table"]["Properties"]["AttributeDefinitions"]
+    definitions.append({"AttributeName": "GSI1SK", "AttributeType": "S"})
+    without = copy.deepcopy(earlier)
+    table = without["Resources"]["Table"]["Properties"]
+    del table["GlobalSecondaryIndexes"]
+    table["AttributeDefinitions"] = [one for one in definitions if not one["AttributeName"].startswith("GSI1")]
+
+    cloudformation, dynamodb = api.emulator.client("cloudformation"), api.emulator.client("dynamodb")
+    values = {"Stage": "dev", "DomainPrefix": "task-api-dev", "CallbackUrls": "https://app.example.com/callback"}
+    parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]
+    request: dict[str, Any] = {"StackName": "task-api-dev", "Parameters": parameters}
+    cloudformation.create_stack(**request, TemplateBody=json.dumps(earlier))
+    api.emulator.wait("stack_create_complete", StackName="task-api-dev")
+    item = {name: {"S": "1"} for name in ("PK", "SK", "GSI1PK", "GSI1SK")}
+    dynamodb.put_item(TableName="task-api-dev", Item=item)
+    created = dynamodb.describe_table(TableName="task-api-dev")["Table"]
+    for body in (without, now):
+        cloudformation.update_stack(**request, TemplateBody=json.dumps(body))
+        api.emulator.wait("stack_update_complete", StackName="task-api-dev")
+    updated = dynamodb.describe_table(TableName="task-api-dev")["Table"]
+    sort_keys = [described["GlobalSecondaryIndexes"][0]["KeySchema"][1]["AttributeName"] for described in (created, updated)]
+    assert sort_keys == ["GSI1SK", "SK"]
+    assert updated["TableId"] == created["TableId"]
+    assert dynamodb.get_item(TableName="task-api-dev", Key={"PK": {"S": "1"}, "SK": {"S": "1"}})["Item"] == item
 
 
 def test_deleting_the_stack_keeps_table_and_user_pool(api: Deployed) -> None:
