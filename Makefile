@@ -85,8 +85,13 @@ restore: .venv  ## compare a stage (STAGE=dev) with its table at a time (TIME=20
 	@.venv/bin/python tools/install.py .venv/bench tools/bench/requirements.txt "$$REPEAT"
 
 LOCK = .venv/lint/bin/python -m uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
-audit: .venv/lint  ## look up known vulnerabilities of the packages in requirements.txt and requirements-dev.txt
-	@.venv/lint/bin/python -m pip_audit --strict --disable-pip --require-hashes -r requirements.txt -r requirements-dev.txt
+audit: .venv/lint  ## look up known vulnerabilities of all locked packages
+	@status=0; \
+	for lock in requirements.txt requirements-dev.txt tools/requirements-lint.txt tools/requirements-browser.txt tools/bench/requirements.txt; do \
+		echo "$$lock"; .venv/lint/bin/python -m pip_audit --strict --disable-pip --require-hashes -r $$lock || status=1; \
+	done; \
+	echo tests/npm; (cd tests/npm && npm audit --package-lock-only) || status=1; \
+	exit $$status
 
 lock: .venv/lint  ## write the lock files from pyproject.toml, and that of npm
 	$(LOCK) pyproject.toml -o requirements.txt
