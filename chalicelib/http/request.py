@@ -222,15 +222,16 @@ def parse_json(raw: bytes) -> object:
     too_deep = f"The body is nested deeper than {_MAX_DEPTH} levels."
     try:
         value = json.loads(text, object_pairs_hook=_members, parse_int=_integer, parse_float=_number, parse_constant=_number)
-    except json.JSONDecodeError as error:
-        what = "goes on after its JSON value" if error.msg == "Extra data" else "is not JSON"
-        message = f"The body {what}: see line {error.lineno}, column {error.colno}."
-        raise MalformedRequest(message) from error
-    except RecursionError as error:
-        raise MalformedRequest(too_deep) from error
+    except (json.JSONDecodeError, RecursionError) as error:  # how deep the parser goes depends on the Python
+        raise MalformedRequest(too_deep if isinstance(error, RecursionError) else _describe(error)) from error
     if _is_deeper_than(_MAX_DEPTH, [value]):
         raise MalformedRequest(too_deep)
     return value
+
+
+def _describe(error: json.JSONDecodeError) -> str:
+    what = "goes on after its JSON value" if error.msg == "Extra data" else "is not JSON"
+    return f"The body {what}: see line {error.lineno}, column {error.colno}."
 
 
 def validate(values: Mapping[str, object], wanted: type[S], place: str) -> S:

@@ -215,7 +215,7 @@ class TestBodies:
         (b'{"title": NaN}', NUMBERS), (b'{"title": -Infinity}', NUMBERS),
         (b'{"title": 1e400}', NUMBERS), (b'{"title": -1e400}', NUMBERS),
         (b'{"title": 18446744073709551616}', "An integer does not fit in 64 bits."), (b'{"title": ' + b"9" * 5000 + b"}", "An integer does not fit in 64 bits."),
-        (b"[" * 21 + b"]" * 21, "The body is nested deeper than 20 levels."), (b"[" * 30000, "The body is nested deeper than 20 levels."),
+        (b"[" * 21 + b"]" * 21, "The body is nested deeper than 20 levels."), (b"[" * 30000 + b"]" * 30000, "The body is nested deeper than 20 levels."),
     ])  # fmt: skip
     def test_a_malformed_body_gets_the_reason(self, alice: Person, body: bytes, detail: str) -> None:
         response = alice("POST", "/tasks", body)

@@ -37,7 +37,7 @@ def collect_ignored_alarms() -> Iterator[list[str]]:
 
     def collect(unraisable: "sys.UnraisableHookArgs") -> None:
         if unraisable.exc_type is DeadlineReached:
-            ignored.append(repr(unraisable.object))
+            ignored.append(f"{unraisable.object!r} {unraisable.err_msg}")  # since Python 3.14 the message names it
         else:
             hook(unraisable)
 

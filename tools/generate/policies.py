@@ -3,6 +3,7 @@
 Chalice's own generator grants on every resource and reads app.py alone; here its analyzer reads every module of chalicelib.
 """
 
+import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,25 @@ class _EveryFunction(AppViewTypeInfer):
         """Leave methods alone: the analyzer cannot enter them."""
 
 
+class _WithoutAnnotations(ast.NodeTransformer):
+    """Removes annotations: since Python 3.14 their names are in scopes of their own (PEP 649), where Chalice finds none."""
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.annotation = None
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        changed = ast.Assign([node.target], node.value) if node.value else ast.Pass()
+        return self.generic_visit(ast.copy_location(changed, node))
+
+
 def calls(source: str) -> dict[str, set[str]]:
     """Return the calls of AWS in a source, by service: {"dynamodb": {"put_item"}}."""
-    parsed = parse_code(source)
+    parsed = parse_code(ast.unparse(_WithoutAnnotations().visit(ast.parse(source))))
     found: dict[str, set[str]] = APICallCollector(_EveryFunction(parsed).bind_types()).collect_api_calls(parsed.parsed_ast)
     return found
 
