@@ -98,11 +98,13 @@ def _read_stack(stage: str) -> dict[str, str]:
 
 
 def _look_up(arguments: argparse.Namespace) -> None:
-    stages.require_region()
     from botocore.exceptions import BotoCoreError, ClientError
 
     from tools.deploy import callers, personal_data, restore, stack
 
+    if arguments.command == "restore" and arguments.time:
+        restore.parse(arguments.time)  # before AWS is asked
+    stages.require_region()
     stages.require_stage(arguments.stage)
     settings = {"TABLE_NAME": arguments.table, "USER_POOL_ARN": arguments.pool_arn}
     if not any(settings.values()):

@@ -8,6 +8,8 @@ from typing import Any
 from tools.errors import CommandError
 
 ROOT = Path(__file__).resolve().parent.parent
+DOMAIN = {"domain_name": "ApiDomain", "certificate_arn": "ApiCertificateArn", "url_prefix": "ApiBasePath"}
+"""The parameter for each member of Chalice's key api_gateway_custom_domain."""
 LOCAL = "local"
 """The one stage that is not on AWS."""
 
@@ -57,9 +59,19 @@ def template_parameters(stage: str) -> dict[str, str]:
     parts = int(config["environment_variables"]["SMS_PARTS_PER_DAY"])
     given: dict[str, str] = config["parameters"]
     domain: dict[str, str] = config.get("api_gateway_custom_domain", {})  # of Chalice, whose other members have no parameter
-    names = {"domain_name": "ApiDomain", "certificate_arn": "ApiCertificateArn", "url_prefix": "ApiBasePath"}
-    given |= {parameter: domain[member] for member, parameter in names.items() if member in domain}
+    given |= {parameter: domain[member] for member, parameter in DOMAIN.items() if member in domain}
     return given | {"Stage": stage, "SmsPartsAlarm": str(max(1, parts * 8 // 10))}
+
+
+def require_domain_as_key(stage: str) -> None:
+    """Raise CommandError for a domain among the parameters of a stage, where Chalice does not see it."""
+    misplaced = [name for name in DOMAIN.values() if name in stage_config(stage)["parameters"]]
+    if misplaced:
+        message = (
+            f"{', '.join(misplaced)} under parameters of stage {stage} has no effect here. Set api_gateway_custom_domain of "
+            "the stage in .chalice/config.json instead: docs/deploy.md, A domain of your own."
+        )
+        raise CommandError(message)
 
 
 def tags(stage: str) -> dict[str, str]:

@@ -26,7 +26,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         iam.create_user(UserName="deployer")
         policy = json.loads((ROOT / "docs" / "deployer-policy.json").read_text())
         # With the permissions for a domain and a web ACL.
-        policy["Statement"] += json.loads(re.findall(r"```json\n(\[.*?)```", DEPLOY.read_text(), re.DOTALL)[0])
+        policy["Statement"] += json.loads((ROOT / "docs" / "deployer-policy-domain.json").read_text())["Statement"]
         for statement in policy["Statement"]:
             # Only the actions: the emulator checks some of them on other resources than AWS.
             statement.pop("Condition", None)
@@ -148,6 +148,16 @@ def test_deploy_sets_the_tags_and_the_format_of_the_access_log(checkout: Checkou
     assert stage["accessLogSettings"]["format"] == line
 
 
+def test_deploy_without_the_state_of_the_last_deployment_creates_no_second_api(checkout: Checkout) -> None:
+    before, state = resources(checkout.emulator), checkout.folder / ".chalice" / "deployed" / "dev.json"
+    kept = state.read_bytes()
+    state.unlink()
+    done = checkout.tools("deploy", check=False)
+    assert (done.returncode, resources(checkout.emulator)["apis"]) == (1, before["apis"])
+    assert "Put back that file, which the last deployment wrote." in done.stderr
+    state.write_bytes(kept)
+
+
 def test_deploy_uploads_the_zip_of_make_package_with_any_umask(checkout: Checkout) -> None:
     checkout.tools("package")
     zipped = (checkout.folder / "dist" / "dev" / "deployment.zip").read_bytes()
@@ -222,10 +232,22 @@ def test_deploy_creates_a_domain_and_associates_a_web_acl_and_destroy_deletes_th
     assert gateway.get_domain_names()["items"] == []
 
 
+def test_deploy_rejects_a_domain_among_the_parameters(checkout: Checkout) -> None:
+    def change(config: Any) -> Any:
+        del config["stages"]["dev"]["api_gateway_custom_domain"]
+        config["stages"]["dev"]["parameters"]["ApiDomain"] = "api.example.com"
+        return config
+
+    checkout.change_config(change)
+    done = checkout.tools("deploy", check=False)
+    assert done.returncode == 1
+    assert "ApiDomain under parameters of stage dev has no effect here. Set api_gateway_custom_domain" in done.stderr
+
+
 def documented_domain() -> Any:
     """Return the domain of the example in docs/deploy.md."""
-    (example,) = re.findall(r"```json\n(\{\"api_gateway_custom_domain.*?)```", DEPLOY.read_text(), re.DOTALL)
-    return json.loads(example)["api_gateway_custom_domain"]
+    (example,) = re.findall(r"```json\n +(\"api_gateway_custom_domain.*?)```", DEPLOY.read_text(), re.DOTALL)
+    return json.loads("{" + example + "}")["api_gateway_custom_domain"]
 
 
 def with_deletion_protection(config: Any, value: str) -> Any:

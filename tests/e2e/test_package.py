@@ -168,6 +168,13 @@ class TestTheTemplate:
         assert {name: variables[snake(name)]["default"] for name in wanted} == wanted
         assert "aws_api_gateway_domain_name" not in (module / "chalice.tf.json").read_text()
 
+    def test_web_acl_and_domain_are_those_of_the_stage(self, expanded: Path) -> None:
+        resources = json.loads(expanded.read_text())["Resources"]
+        acl = resources["WebAclAssociation"]["Properties"]["ResourceArn"]["Fn::Sub"]
+        assert acl.endswith("::/restapis/${RestAPI}/stages/${RestAPIprodStage}")
+        for name in ("ApiGatewayCustomDomainMapping", "ExistingDomainMapping"):
+            assert resources[name]["Properties"]["Stage"] == {"Ref": "RestAPIprodStage"}
+
     def test_only_current_tls_versions_are_accepted(self, template: Any) -> None:
         assert template["Resources"]["RestAPI"]["Properties"]["SecurityPolicy"] == "SecurityPolicy_TLS13_1_2_2021_06"
 

@@ -1,5 +1,6 @@
 """`make rehearse`: the printed commands work, and nothing is left when it ends."""
 
+import json
 import os
 import re
 import signal
@@ -17,7 +18,16 @@ from tests.support.terraform import plugin_folder
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lengthen_timeouts(copy_checkout(tmp_path_factory.mktemp("rehearse") / "checkout"))
+    """Return a checkout of a stage that is deployed and uses what only AWS has."""
+    checkout = lengthen_timeouts(copy_checkout(tmp_path_factory.mktemp("rehearse") / "checkout"))
+    config = json.loads((checkout / ".chalice" / "config.json").read_text())
+    prod = config["stages"]["prod"]
+    prod["parameters"]["WebAclArn"] = "arn:aws:wafv2:us-east-1:000000000000:regional/webacl/web/1"
+    prod["api_gateway_custom_domain"] = {"domain_name": "api.example.com", "certificate_arn": "arn:aws:acm:::certificate/1"}
+    (checkout / ".chalice" / "config.json").write_text(json.dumps(config))
+    (checkout / ".chalice" / "deployed").mkdir(exist_ok=True)
+    (checkout / ".chalice" / "deployed" / "prod.json").write_text('{"resources": [], "schema_version": "2.0"}')
+    return checkout
 
 
 @pytest.fixture
@@ -53,8 +63,9 @@ def rehearse(
     assert list_files(checkout) == files
 
 
-def list_files(checkout: Path) -> set[Path]:
-    return {path for path in checkout.rglob("*") if "__pycache__" not in path.parts}
+def list_files(checkout: Path) -> dict[Path, bytes]:
+    """Return the files of a checkout with their contents."""
+    return {path: path.read_bytes() for path in checkout.rglob("*") if "__pycache__" not in path.parts and path.is_file()}
 
 
 def processes_with(folder: Path) -> list[str]:
@@ -80,6 +91,7 @@ def test_the_printed_commands_work(checkout: Path, environment: dict[str, str], 
             ["bash", "-e"], input="\necho\n".join(printed), cwd=checkout, env=environment, check=False,
             capture_output=True, text=True, timeout=TIMEOUT,
         )  # fmt: skip
+    assert "Left out, because only AWS has what they name: ApiCertificateArn, ApiDomain, WebAclArn." in output
     assert (done.returncode, done.stderr) == (0, "")
     statuses = re.findall(r"^HTTP/1.1 (\d+)", done.stdout, re.MULTILINE)
     requests = [line.partition("$API")[2].split()[0] for line in printed if line.startswith("curl ")]
@@ -95,8 +107,15 @@ def test_the_printed_commands_work(checkout: Path, environment: dict[str, str], 
     assert done.stdout.endswith("+12025550100  Hello\n")
 
 
-def test_nothing_is_left_after_sigterm(checkout: Path, environment: dict[str, str]) -> None:
-    with rehearse(checkout, environment, "docs/proof.md", signal.SIGTERM):
+@pytest.mark.parametrize(
+    ("way", "until"),
+    [("cloudformation", "docs/proof.md"), ("chalice", "Creating deployment package"), ("terraform", "Creating...")],
+)
+def test_nothing_is_left_after_sigterm(checkout: Path, environment: dict[str, str], way: str, until: str) -> None:
+    if way == "terraform":
+        environment |= {"TF_CLI_ARGS_init": f"-plugin-dir={plugin_folder()}", "TF_CLI_CONFIG_FILE": os.devnull}
+        environment |= {"TF_DATA_DIR": str(checkout), "TF_VAR_web_origin": "not an origin"}  # which have no effect
+    with rehearse(checkout, environment, until, signal.SIGTERM, "--way", way):
         pass
 
 

@@ -71,7 +71,10 @@ def test_what_was_lost_comes_back_and_what_was_made_since_stays(server: LocalSer
         ("1", "differ"),
         ("1", "are only in"),
     ]
-    assert "Nothing was changed." in compared
+    assert (
+        "Nothing was changed in task-api-local. To bring back what is missing:\n  .venv/bin/python -m tools restore "
+        in compared
+    )
     assert sorted(titles(server, token)) == ["Since", "Spoiled"]
     run(server, "restore", "--time", again, "--task", deleted["task_id"], "--apply")
     assert sorted(titles(server, token)) == ["Deleted", "Since", "Spoiled"]

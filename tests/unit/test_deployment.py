@@ -29,6 +29,7 @@ from tools.deploy import stack
 from tools.deploy import template as merging
 from tools.errors import CommandError
 
+DOMAIN = {"domain_name": "a.example.com", "certificate_arn": "arn:aws:acm:r:a:certificate/c"}
 OPEN = {("/", "get"), ("/health", "get"), ("/openapi.json", "get"), ("/docs", "get"), ("/docs/signed-in", "get")}
 
 
@@ -103,6 +104,36 @@ def test_the_parameters_of_the_merge_template_default_to_the_values_of_the_stage
     assert all("Default" in parameter for parameter in parameters.values())
     assert parameters["Stage"]["AllowedValues"] == [stage]
     assert merge == merging.merge(), "the argument is changed"
+
+
+def test_the_settings_of_every_stage_are_valid() -> None:
+    for stage in stages.aws_stages():
+        merging.require_valid(stage)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"parameters": {"WebACLArn": "x"}}, "There is no parameter WebACLArn. Did you mean WebAclArn?"),
+        ({"parameters": {"Metrics": "yes"}}, "Metrics is 'yes'; it must be one of true, false."),
+        ({"parameters": {"ApiDomain": "https://api.example.com"}}, "ApiDomain is 'https://api.example.com'; it must be"),
+        ({"parameters": {"WebAclArn": "arn:aws:wafv2:us-east-1:1:global/webacl/w/1"}}, "it must be of the form"),
+        ({"api_gateway_custom_domain": {"domain_name": "a.example.com"}}, "has no certificate_arn."),
+        ({"api_gateway_custom_domain": DOMAIN | {"url_prefx": "v1"}}, "has no member url_prefx."),
+        ({"api_gateway_custom_domain": DOMAIN | {"url_prefix": "/v1"}}, "ApiBasePath is '/v1'; it must be of the form"),
+        ({"api_gateway_custom_domain": DOMAIN, "parameters": {"ApiDomain": "b.example.com"}}, "ApiDomain is in api_gateway"),
+    ],
+)
+def test_a_setting_that_the_template_lacks_or_rejects_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], message: str
+) -> None:
+    config = stages.read_config()
+    prod = config["stages"]["prod"]
+    prod |= change | {"parameters": prod["parameters"] | change.get("parameters", {})}
+    monkeypatch.setattr(stages, "read_config", lambda *_: config)
+    with pytest.raises(CommandError, match=re.escape(message)) as raised:
+        merging.require_valid("prod")
+    assert len(str(raised.value).splitlines()) == 2, raised.value
 
 
 def test_a_merge_template_of_a_user_gets_no_parameter_that_it_does_not_declare() -> None:

@@ -73,6 +73,8 @@ def test_changed_tasks_are_set_back_as_a_new_version(alice: Person, backup: Any)
     task = alice.creates("Before")
     save(backup)
     changed = alice("PATCH", path_of(task), {"title": "After", "status": "done"}).json
+    compared = copy(apply=False)
+    assert f"TASK#{task['task_id']}: version 1 there, 2 here" in compared
     assert "1 differ" in copy(changed=False)
     assert alice("GET", path_of(task)).json == changed
     assert "1 differed" in copy()
@@ -83,6 +85,16 @@ def test_changed_tasks_are_set_back_as_a_new_version(alice: Person, backup: Any)
     assert alice.titles("/tasks", status="done") == []
     assert "1 are the same" in copy()
     assert alice("GET", path_of(task)).json == found
+
+
+def test_twenty_of_the_tasks_that_differ_are_listed(alice: Person, backup: Any) -> None:
+    tasks = [alice.creates(f"Task {number}") for number in range(22)]
+    save(backup)
+    for task in tasks:
+        alice("PATCH", path_of(task), {"status": "done"})
+    compared = copy(apply=False)
+    assert compared.count("version 1 there, 2 here") == 20
+    assert "          and 2 more\n" in compared
 
 
 def test_a_write_between_comparison_and_copy_is_kept(alice: Person, backup: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -16,11 +17,14 @@ _PAUSE, _ATTEMPTS = 3, 20  # seconds: API Gateway accepts two gateway responses 
 _TLS_PAUSE, _TLS_ATTEMPTS = 30, 40  # seconds
 
 
-def configure_stage(api_id: str, stage: str) -> None:
-    """Set what is missing or different on the stage of an API; raises CommandError, ClientError."""
+def configure_stage(api_id: str, stage: str, folder: Path) -> None:
+    """Set what is missing or different on the stage of an API, from the settings in a checkout.
+
+    Raises CommandError, ClientError.
+    """
     _ensure_logging_role()
     gateway: Any = boto3.client("apigateway")
-    config = stage_config(stage)
+    config = stage_config(stage, folder)
     changed = False
     first_origin = config["environment_variables"]["WEB_ORIGIN"].split(",")[0]
     for kind, response in gateway_responses.responses(first_origin).items():

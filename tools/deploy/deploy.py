@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tools.deploy import packaging, stack
+from tools.deploy import packaging, stack, template
 from tools.errors import CommandError
 from tools.stages import ROOT, resource_name
 
@@ -18,6 +18,7 @@ _DEPLOYED = ROOT / ".chalice" / "deployed"
 
 def deploy(stage: str) -> None:
     """Deploy a stage, or update it; raises CommandError."""
+    template.require_valid(stage)
     _DEPLOYED.mkdir(exist_ok=True)
     _print_account(stage, "deploy")
     with _step(stage, "Table, users, clients, logs and alarms (CloudFormation)"):

@@ -16,8 +16,7 @@ from chalice.utils import to_cfn_resource_name
 
 from chalicelib import __version__
 from tools import install
-from tools.deploy import sbom, shipping, web
-from tools.deploy.template import MERGE_TEMPLATE
+from tools.deploy import sbom, shipping, template, web
 from tools.errors import CommandError
 from tools.functions import declarations
 from tools.stages import ROOT, app_name, functions, read_config
@@ -29,6 +28,7 @@ def copy_shipped(stage: str, **changes: object) -> Iterator[Path]:
 
     Raises CommandError.
     """
+    template.require_valid(stage)
     if functions() != sorted(declarations()):
         message = "The policies are not those of the functions in app.py. Run: make generate"
         raise CommandError(message)
@@ -83,7 +83,7 @@ def package(stage: str, out: Path, **changes: object) -> None:
     """
     with copy_shipped(stage, **changes) as folder:
         built = folder.parent / "built"
-        run_chalice(folder, "package", stage, "--merge-template", str(MERGE_TEMPLATE), str(built))
+        run_chalice(folder, "package", stage, "--merge-template", str(template.MERGE_TEMPLATE), str(built))
         out.mkdir(parents=True, exist_ok=True)
         shutil.copy(built / "deployment.zip", out / "deployment.zip")
         shutil.copy(built / "sam.json", out / "template.json")

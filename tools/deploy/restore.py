@@ -4,6 +4,7 @@ The stage's table stays in service: a restored table has another name, and no ti
 """
 
 import secrets
+import shlex
 import sys
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from tools.errors import CommandError
 _EARLIER_FORMAT = {"task_id", "GSI1SK"}  # attributes of tasks before their id was only in SK
 _THREADS = 10  # as many as botocore has connections
 _PROGRESS = 10_000  # items
+_LISTED = 20  # items that differ
 _VISIBLE = 60  # seconds after which DescribeTable, which is eventually consistent, must know a new table
 _SAME, _MISSING, _CHANGED, _NO_ACCOUNT, _FAILED = "same", "missing", "changed", "no account", "failed"
 _BROUGHT_BACK, _SET_BACK, _OVERTAKEN = "brought back", "set back", "overtaken"
@@ -60,7 +62,7 @@ def recover(table: str, moment: str, pause: float = 10) -> str:
 
     One that exists already from an earlier call is taken. Polls after each pause, in seconds. Raises CommandError.
     """
-    when = _parse(moment)
+    when = parse(moment)
     target = f"{table}-restored-{when:%Y%m%dT%H%M%SZ}"
     dynamodb: Any = boto3.client("dynamodb")
     try:
@@ -115,6 +117,7 @@ class _Copier:
         self.choice, self.table, self.in_place = choice, place.table, source == place.table
         self.client: Any = boto3.resource("dynamodb").meta.client  # it takes and returns Python's types, in any thread
         self.failures: list[str] = []
+        self.differing: list[str] = []
         if choice.user is None:
             self.partition, self.owners = "", _subs(place.pool)
         else:
@@ -170,6 +173,8 @@ class _Copier:
     def _set_back(self, new: dict[str, Any], stored: dict[str, Any]) -> str:
         """Replace a stored item if that is chosen. A past state becomes a new version, so that no ETag means two things."""
         if not (self.choice.apply and self.choice.changed and "version" in new and "write_id" in stored):
+            versions = f"version {new.get('version', '?')} there, {stored.get('version', '?')} here"
+            self.differing.append(f"{new['PK']} {new['SK']}: {versions}")
             return _CHANGED
         if self.choice.to_the_past:
             version = max(new["version"], stored["version"]) + 1
@@ -216,7 +221,8 @@ class _Copier:
         return not item["PK"].startswith("USER#") or item["PK"].removeprefix("USER#") in self.owners
 
 
-def _parse(moment: str) -> datetime:
+def parse(moment: str) -> datetime:
+    """Return a time such as 2026-11-27T08:00:00Z, in UTC and whole seconds; raises CommandError."""
     try:
         when = datetime.fromisoformat(moment)
     except ValueError as error:
@@ -269,17 +275,21 @@ def _report(results: Counter[str], copier: _Copier, source: str, table: str) -> 
     lines += [f"{results[name]:>9,} {text}" for name, text in rows.items() if results[name]]
     if not copier.in_place and (created := copier.count_only_in_table(results)):
         lines.append(f"{created:>9,} are only in {table}, and stay")
+    if not copier.choice.apply:
+        lines += [f"          {key}" for key in copier.differing[:_LISTED]]
+        lines += [f"          and {len(copier.differing) - _LISTED:,} more"] if len(copier.differing) > _LISTED else []
     if copier.failures:
         lines += [*copier.failures[:10], "Correct the cause, then run the same command again: it does only what is left."]
         raise CommandError("\n".join(lines))
     if results[_OVERTAKEN]:
         lines.append("Run the same command again, to compare what was written at this moment.")
+    command = f".venv/bin/python -m tools {shlex.join(sys.argv[1:])} --apply"
     if results[_OUTDATED]:
-        lines.append("Nothing was changed. To rewrite these, run the same command with --apply.")
+        lines.append(f"Nothing was changed in {table}. To rewrite these:\n  {command}")
     if copier.in_place:
         return "\n".join(lines)
     if not copier.choice.apply:
-        lines.append("Nothing was changed. To bring back what is missing, run the same command with --apply;")
+        lines.append(f"Nothing was changed in {table}. To bring back what is missing:\n  {command}")
         more = "differs is set back" if copier.choice.to_the_past else "has a higher version there is taken over"
-        lines.append(f"with --apply --changed, what {more} too. Items are never deleted.")
+        lines.append(f"With --changed as well, what {more} too. Items are never deleted.")
     return "\n".join([*lines, f"When you are done: aws dynamodb delete-table --table-name {source}"])

@@ -151,7 +151,14 @@ def _merge(generated: Any, added: Any) -> Any:
 def _variables(merge: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters of the template as variables, except the stage, which the policies contain."""
     parameters = {name: parameter for name, parameter in merge["Parameters"].items() if name != "Stage"}
-    return {snake(name): _variable(snake(name), parameter) for name, parameter in sorted(parameters.items())}
+    names = re.compile(rf"\b({'|'.join(parameters)})\b")
+    return {
+        snake(name): _variable(
+            snake(name),
+            parameter | {"Description": names.sub(lambda found: snake(found[1]), parameter["Description"])},
+        )
+        for name, parameter in sorted(parameters.items())
+    }
 
 
 def _variable(name: str, parameter: dict[str, Any]) -> dict[str, Any]:

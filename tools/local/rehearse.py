@@ -21,10 +21,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tools.deploy import packaging, stack, terraform
 from tools.errors import CommandError
 from tools.local import child_process, emulator, rehearse_aws, settings, users
-from tools.stages import resource_name, set_aws_variables, stage_config
+from tools.stages import ignore_aws_account, resource_name, stage_config, template_parameters
 
 _PROCESSORS = {"x86_64": "x86_64", "aarch64": "arm64"}
 """The architecture of Lambda for each machine."""
+_ON_AWS_ALONE = ("ApiBasePath", "ApiCertificateArn", "ApiDomain", "WebAclArn")
+"""The parameters that name what the emulator has not: a rehearsal leaves them empty."""
+_TERRAFORM_VARIABLES = {"TF_CLI_ARGS_init", "TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR"}
+"""The variables of Terraform that a rehearsal takes from the shell: others would change what is deployed, and where to."""
 _JSON = '-H "Content-Type: application/json"'
 
 
@@ -43,21 +47,24 @@ def rehearse(stage: str, way: str) -> None:
     if way == "terraform" and not shutil.which("terraform"):
         message = "terraform is missing. Install Terraform 1.5 or later, or rehearse without WAY=terraform."
         raise CommandError(message)
+    repeat = f"make rehearse STAGE={stage} WAY={way}"
     wanted = stage_config(stage)["lambda_architecture"]
     with _run_aws() as aws:
         note = "" if wanted == processor else f"; on AWS for {wanted}, with other native parts"
         _print(f"Packaging stage {stage} for {processor}, this machine{note}, and deploying it ({way}) ...")
+        if left_out := [name for name in _ON_AWS_ALONE if template_parameters(stage).get(name)]:
+            _print(f"Left out, because only AWS has what they name: {', '.join(left_out)}.")
         try:
             outputs = WAYS[way](stage, processor)
         except (BotoCoreError, ClientError) as error:
-            message = f"The stage cannot be deployed: {error} Fix its template, then run: make rehearse STAGE={stage}"
+            message = f"The stage cannot be deployed: {error} Fix what .chalice has for it, then run: {repeat}"
             raise CommandError(message) from error
         _publish(outputs)
         users.sign_up("alice@example.com")
         _print(_welcome(stage, f"{os.environ['AWS_ENDPOINT_URL']}/_aws/execute-api/{outputs['RestAPIId']}/{stage}"))
         while aws.poll() is None:
             time.sleep(0.5)
-        message = f"The AWS emulator stopped unexpectedly. Run again: make rehearse STAGE={stage}"
+        message = f"The AWS emulator stopped unexpectedly. Run again: {repeat}"
         raise CommandError(message)
 
 
@@ -76,7 +83,8 @@ def _run_aws() -> Iterator[Popen[bytes]]:
         with emulator.hold_lock(settings.HOME / "alive.lock", fcntl.LOCK_EX):
             url = f"http://{settings.HOST}:{port}/_ministack/ready"
             emulator.await_response(process, url, "The AWS emulator did not start. Run the same command again.")
-            set_aws_variables(settings.aws_variables(port))
+            ignore_aws_account()  # a profile could forbid the endpoint of the emulator
+            os.environ.update(settings.aws_variables(port))
             yield process
     except CommandError as error:
         message = f"{error}\n{log.read_text()[-2000:]}".strip()
@@ -91,7 +99,9 @@ def _run_aws() -> Iterator[Popen[bytes]]:
 def _deploy_with_chalice(stage: str, processor: str) -> dict[str, str]:
     """Do what `make deploy` does, without touching the deployment state of the checkout; return the outputs."""
     stack.deploy(stage)
-    with packaging.copy_shipped(stage, lambda_architecture=processor) as folder:
+    parameters = {name: value for name, value in stage_config(stage)["parameters"].items() if name not in _ON_AWS_ALONE}
+    changes = {"lambda_architecture": processor, "parameters": parameters, "api_gateway_custom_domain": None}
+    with packaging.copy_shipped(stage, **changes) as folder:
         packaging.run_chalice(folder, "deploy", stage)
         resources = json.loads((folder / ".chalice" / "deployed" / f"{stage}.json").read_text())["resources"]
     (api,) = [resource["rest_api_id"] for resource in resources if resource["resource_type"] == "rest_api"]
@@ -103,6 +113,7 @@ def _deploy_with_cloudformation(stage: str, processor: str) -> dict[str, str]:
     built = settings.HOME / "built"
     packaging.package(stage, built, lambda_architecture=processor)
     template = rehearse_aws.upload(boto3.client("s3"), built)
+    parameters = {"GatewayLogsRole": "true"} | dict.fromkeys(_ON_AWS_ALONE, "")  # no API here has logs yet
     return rehearse_aws.change_stack(
         boto3.client("cloudformation"),
         resource_name(stage),
@@ -110,7 +121,7 @@ def _deploy_with_cloudformation(stage: str, processor: str) -> dict[str, str]:
         "create",
         TemplateURL=f"{os.environ['AWS_ENDPOINT_URL']}/{template}",
         Capabilities=rehearse_aws.CAPABILITIES,
-        Parameters=[{"ParameterKey": "GatewayLogsRole", "ParameterValue": "true"}],  # no API here has logs yet
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
     )
 
 
@@ -118,17 +129,19 @@ def _deploy_with_terraform(stage: str, processor: str) -> dict[str, str]:
     """Apply the packaged module and return its outputs, with the names of those of the stack; raises CommandError."""
     module = settings.HOME / "built"
     terraform.package(stage, module, lambda_architecture=processor)
-    (module / "terraform.tfvars.json").write_text('{"gateway_logs_role": true}')  # no API here has logs yet
+    variables = {"gateway_logs_role": True} | dict.fromkeys(map(terraform.snake, _ON_AWS_ALONE), "")
+    (module / "terraform.tfvars.json").write_text(json.dumps(variables))
     for words in (["init", "-input=false"], ["apply", "-input=false", "-auto-approve"]):
         _run_terraform(module, *words)
     outputs = json.loads(_run_terraform(module, "output", "-json", stdout=subprocess.PIPE))
-    # api_url and the like have no equal there.
+    # Some have no equal in the stack, such as api_url.
     found = {name.title().replace("_", ""): str(output["value"]) for name, output in outputs.items()}
     return found | {"RestAPIId": found["RestApiId"]}
 
 
 def _run_terraform(module: Path, *words: str, stdout: int | None = None) -> str:
-    environment = os.environ | {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TF_") or name in _TERRAFORM_VARIABLES}
+    environment = kept | {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
     command = ["terraform", f"-chdir={module}", *words]
     done = subprocess.run(command, env=environment, stdout=stdout, check=False, text=True)  # noqa: S603 - no shell
     if done.returncode:

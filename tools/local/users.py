@@ -113,7 +113,8 @@ def _reset_password(email: str) -> None:
 
 
 def _new_password() -> str:
-    return f"{secrets.token_urlsafe(9)}aA1"  # one of each kind of character that the password policy requires
+    # One of each kind of character that the policy requires, and one that the emulator also requires of Terraform's pool.
+    return f"{secrets.token_urlsafe(9)}aA1-"
 
 
 def _read_mailed_code(email: str) -> str:
