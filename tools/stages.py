@@ -58,7 +58,9 @@ def template_parameters(stage: str) -> dict[str, str]:
     config = stage_config(stage)
     parts = int(config["environment_variables"]["SMS_PARTS_PER_DAY"])
     given: dict[str, str] = config["parameters"]
-    domain: dict[str, str] = config.get("api_gateway_custom_domain", {})  # of Chalice, whose other members have no parameter
+    domain: dict[str, str] = (
+        config.get("api_gateway_custom_domain") or {}
+    )  # of Chalice, whose other members have no parameter
     given |= {parameter: domain[member] for member, parameter in DOMAIN.items() if member in domain}
     return given | {"Stage": stage, "SmsPartsAlarm": str(max(1, parts * 8 // 10))}
 

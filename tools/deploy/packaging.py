@@ -4,11 +4,12 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from tools.deploy import sbom, shipping, template, web
 from tools.errors import CommandError
 from tools.functions import declarations
 from tools.stages import ROOT, app_name, functions, read_config
+
+_GRACE = 10  # seconds that a command has to clean up
 
 
 @contextmanager
@@ -58,10 +61,24 @@ def run_chalice(folder: Path, command: str, stage: str, *arguments: str) -> None
             _download(folder, stage, wheels)
         variables = {"PYTHONDONTWRITEBYTECODE": "1", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels, "PYTHONPATH": str(ROOT)}
         variables["RUN_BY_TOOLS"] = "1"  # tools/local/chalice_cli.py then does not say what the result lacks
-        done = subprocess.run(words, cwd=folder, env=os.environ | variables, check=False)  # noqa: S603 - no shell
-    if done.returncode:
+        status, _ = run(words, cwd=folder, env=os.environ | variables)
+    if status:
         message = f"`chalice {' '.join(words[1:])}` failed; the lines above say why. Fix it, then repeat the command."
         raise CommandError(message)
+
+
+def run(words: list[str], **options: Any) -> tuple[int, str]:
+    """Run a command and return its exit status and what it wrote to a pipe; end all that it started on an interrupt."""
+    with subprocess.Popen(words, process_group=0, text=True, **options) as process:  # noqa: S603 - no shell
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            for signal_ in (signal.SIGINT, signal.SIGKILL):
+                with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                    os.killpg(process.pid, signal_)
+                    process.wait(_GRACE)
+            raise
+    return process.returncode, output or ""
 
 
 def _download(folder: Path, stage: str, wheels: str) -> None:

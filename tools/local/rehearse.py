@@ -143,11 +143,11 @@ def _run_terraform(module: Path, *words: str, stdout: int | None = None) -> str:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TF_") or name in _TERRAFORM_VARIABLES}
     environment = kept | {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
     command = ["terraform", f"-chdir={module}", *words]
-    done = subprocess.run(command, env=environment, stdout=stdout, check=False, text=True)  # noqa: S603 - no shell
-    if done.returncode:
+    status, output = packaging.run(command, env=environment, stdout=stdout)
+    if status:
         message = f"`terraform {words[0]}` failed; the lines above say why. Fix it, then repeat the command."
         raise CommandError(message)
-    return done.stdout or ""
+    return output
 
 
 WAYS = {
