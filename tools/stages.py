@@ -26,10 +26,23 @@ def aws_stages() -> list[str]:
 
 
 def stage_config(stage: str, folder: Path = ROOT) -> dict[str, Any]:
-    """Return the configuration of a stage. Its own values win over the shared ones, as in Chalice."""
+    """Return the configuration of a stage. Its own values win over the shared ones, as in Chalice.
+
+    Numbers, true and false among the parameters become strings, which CloudFormation takes.
+    """
     config = read_config(folder)
     own: dict[str, Any] = config["stages"][stage]
-    return config | own | {"environment_variables": config["environment_variables"] | own["environment_variables"]}
+    return (
+        config
+        | own
+        | {
+            "environment_variables": config["environment_variables"] | own["environment_variables"],
+            "parameters": {
+                name: json.dumps(value) if isinstance(value, bool | int | float) else value
+                for name, value in (config | own)["parameters"].items()
+            },
+        }
+    )
 
 
 def environment_variables(stage: str) -> dict[str, str]:
@@ -57,17 +70,17 @@ def template_parameters(stage: str) -> dict[str, str]:
     """Return the values of the template's parameters that the configuration of a stage gives."""
     config = stage_config(stage)
     parts = int(config["environment_variables"]["SMS_PARTS_PER_DAY"])
-    given: dict[str, str] = config["parameters"]
-    domain: dict[str, str] = (
-        config.get("api_gateway_custom_domain") or {}
-    )  # of Chalice, whose other members have no parameter
-    given |= {parameter: domain[member] for member, parameter in DOMAIN.items() if member in domain}
-    return given | {"Stage": stage, "SmsPartsAlarm": str(max(1, parts * 8 // 10))}
+    values: dict[str, str] = {"SmsPartsAlarm": str(max(1, parts * 8 // 10))} | config["parameters"]
+    # Other members of Chalice's key have no parameter.
+    domain: dict[str, str] = config.get("api_gateway_custom_domain") or {}
+    values |= {parameter: domain[member] for member, parameter in DOMAIN.items() if member in domain}
+    return values | {"Stage": stage}
 
 
-def require_domain_as_key(stage: str) -> None:
+def require_domain_as_key(stage: str, folder: Path = ROOT) -> None:
     """Raise CommandError for a domain among the parameters of a stage, where Chalice does not see it."""
-    misplaced = [name for name in DOMAIN.values() if name in stage_config(stage)["parameters"]]
+    parameters = stage_config(stage, folder)["parameters"]
+    misplaced = [name for name in DOMAIN.values() if parameters.get(name)]
     if misplaced:
         message = (
             f"{', '.join(misplaced)} under parameters of stage {stage} has no effect here. Set api_gateway_custom_domain of "

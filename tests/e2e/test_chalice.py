@@ -227,6 +227,18 @@ class TestDeploy:
         rejected = api("GET", "/tasks", "garbage")
         assert (rejected.status, rejected.json["type"]) == (401, "urn:problem:unauthorized")
 
+    def test_chalice_deploy_without_its_state_creates_no_second_api(self, account: Checkout) -> None:
+        before = deployed_resources(account.emulator)
+        state = account.folder / ".chalice" / "deployed" / "dev.json"
+        written = state.read_text()
+        state.unlink()
+        done = chalice(account.folder, "deploy", "--stage", "dev", **account.emulator.environment)
+        assert (done.returncode, done.stderr) == (1, "Run the same command again.\n")
+        assert ".chalice/deployed/dev.json, which does not name it." in done.stdout
+        done = chalice(account.folder, "deploy", "--stage", "dev", **account.emulator.environment)
+        assert (done.returncode, state.read_text()) == (0, written)
+        assert len(deployed_resources(account.emulator)) == len(before)
+
     def test_chalice_url_logs_and_invoke_work_after_a_deployment(self, account: Checkout) -> None:
         environment = account.emulator.environment
         assert "execute-api" in chalice(account.folder, "url", **environment).stdout

@@ -148,14 +148,33 @@ def test_deploy_sets_the_tags_and_the_format_of_the_access_log(checkout: Checkou
     assert stage["accessLogSettings"]["format"] == line
 
 
-def test_deploy_without_the_state_of_the_last_deployment_creates_no_second_api(checkout: Checkout) -> None:
+@pytest.mark.parametrize("stale", [False, True])
+def test_deploy_takes_over_an_api_that_the_state_of_chalice_does_not_name(checkout: Checkout, *, stale: bool) -> None:
     before, state = resources(checkout.emulator), checkout.folder / ".chalice" / "deployed" / "dev.json"
-    kept = state.read_bytes()
+    written = state.read_text()
+    if stale:
+        state.write_text(written.replace(before["apis"][0], "deleted123"))
+    else:
+        state.unlink()
+        done = checkout.tools("destroy", typed="dev\n", check=False)
+        assert (done.returncode, resources(checkout.emulator)) == (1, before)
+        assert "There is no .chalice/deployed/dev.json, which names what to delete." in done.stderr
+    assert f"Writing the API {before['apis'][0]} to .chalice/deployed/dev.json" in checkout.tools("deploy").stdout
+    assert (resources(checkout.emulator), state.read_text()) == (before, written)
+
+
+def test_deploy_with_several_apis_of_the_stage_names_them(checkout: Checkout) -> None:
+    gateway, state = checkout.emulator.client("apigateway"), checkout.folder / ".chalice" / "deployed" / "dev.json"
+    written = state.read_text()
+    second = gateway.create_rest_api(name="task-api")["id"]
+    deployment = gateway.create_deployment(restApiId=second)["id"]
+    gateway.create_stage(restApiId=second, stageName="dev", deploymentId=deployment)
     state.unlink()
     done = checkout.tools("deploy", check=False)
-    assert (done.returncode, resources(checkout.emulator)["apis"]) == (1, before["apis"])
-    assert "Put back that file, which the last deployment wrote." in done.stderr
-    state.write_bytes(kept)
+    assert done.returncode == 1
+    assert re.search(f"There are several APIs task-api with a stage dev: .*{second}", done.stderr)
+    gateway.delete_rest_api(restApiId=second)
+    state.write_text(written)
 
 
 def test_deploy_uploads_the_zip_of_make_package_with_any_umask(checkout: Checkout) -> None:

@@ -23,7 +23,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = json.loads((checkout / ".chalice" / "config.json").read_text())
     prod = config["stages"]["prod"]
     prod["parameters"]["WebAclArn"] = "arn:aws:wafv2:us-east-1:000000000000:regional/webacl/web/1"
-    prod["api_gateway_custom_domain"] = {"domain_name": "api.example.com", "certificate_arn": "arn:aws:acm:::certificate/1"}
+    config["api_gateway_custom_domain"] = {
+        "domain_name": "api.example.com",
+        "certificate_arn": "arn:aws:acm:::certificate/1",
+    }
     (checkout / ".chalice" / "config.json").write_text(json.dumps(config))
     (checkout / ".chalice" / "deployed").mkdir(exist_ok=True)
     (checkout / ".chalice" / "deployed" / "prod.json").write_text('{"resources": [], "schema_version": "2.0"}')

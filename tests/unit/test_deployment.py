@@ -25,7 +25,7 @@ from tests.conftest import ROOT
 from tests.support import pool
 from tests.support.events import Context
 from tools import stages
-from tools.deploy import stack
+from tools.deploy import parameters, stack
 from tools.deploy import template as merging
 from tools.errors import CommandError
 
@@ -108,7 +108,7 @@ def test_the_parameters_of_the_merge_template_default_to_the_values_of_the_stage
 
 def test_the_settings_of_every_stage_are_valid() -> None:
     for stage in stages.aws_stages():
-        merging.require_valid(stage)
+        parameters.require_valid(stage)
 
 
 @pytest.mark.parametrize(
@@ -116,10 +116,15 @@ def test_the_settings_of_every_stage_are_valid() -> None:
     [
         ({"parameters": {"WebACLArn": "x"}}, "There is no parameter WebACLArn. Did you mean WebAclArn?"),
         ({"parameters": {"Metrics": "yes"}}, "Metrics is 'yes'; it must be one of true, false."),
+        ({"parameters": {"RequestsPerSecond": "fast"}}, "RequestsPerSecond is 'fast'; it must be a number."),
+        ({"parameters": {"RequestsAtOnce": 0}}, "RequestsAtOnce is '0'; it must be 1 or more."),
+        ({"parameters": {"Dashboard": None}}, "Dashboard is None; it must be a string"),
+        ({"parameters": {"Stage": "dev"}}, "Stage is no parameter to set here: the name of the stage sets it."),
+        ({"api_gateway_custom_domain": DOMAIN | {"url_prefix": None}}, "ApiBasePath is None; it must be a string"),
         ({"parameters": {"ApiDomain": "https://api.example.com"}}, "ApiDomain is 'https://api.example.com'; it must be"),
         ({"parameters": {"WebAclArn": "arn:aws:wafv2:us-east-1:1:global/webacl/w/1"}}, "it must be of the form"),
         ({"api_gateway_custom_domain": {"domain_name": "a.example.com"}}, "has no certificate_arn."),
-        ({"api_gateway_custom_domain": DOMAIN | {"url_prefx": "v1"}}, "has no member url_prefx."),
+        ({"api_gateway_custom_domain": DOMAIN | {"url_prefx": "v1"}}, "has url_prefx, which is none of its members."),
         ({"api_gateway_custom_domain": DOMAIN | {"url_prefix": "/v1"}}, "ApiBasePath is '/v1'; it must be of the form"),
         ({"api_gateway_custom_domain": DOMAIN, "parameters": {"ApiDomain": "b.example.com"}}, "ApiDomain is in api_gateway"),
     ],
@@ -132,8 +137,34 @@ def test_a_setting_that_the_template_lacks_or_rejects_is_an_error(
     prod |= change | {"parameters": prod["parameters"] | change.get("parameters", {})}
     monkeypatch.setattr(stages, "read_config", lambda *_: config)
     with pytest.raises(CommandError, match=re.escape(message)) as raised:
-        merging.require_valid("prod")
+        parameters.require_valid("prod")
     assert len(str(raised.value).splitlines()) == 2, raised.value
+
+
+def test_values_that_cloudformation_takes_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = stages.read_config()
+    config["stages"]["prod"]["parameters"] |= {
+        "RequestsPerSecond": 500,
+        "LogRetentionInDays": 14,
+        "Dashboard": True,
+        "CallbackUrls": "https://a.example.com/callback,https://b.example.com/callback",
+        "AccessLogFormat": "$context.requestId\n",
+        "Theirs": "two",
+        "Letters": "é",
+        "Switch": True,
+    }
+    config["stages"]["prod"]["api_gateway_custom_domain"] = DOMAIN | {"domain_name": "*.example.com"}
+    theirs = {
+        "Theirs": {"Type": "CommaDelimitedList", "AllowedValues": ["one", "two"]},
+        "Letters": {"Type": "String", "AllowedPattern": r"\p{L}+"},
+        "Switch": {"Type": "String", "AllowedValues": [True, False]},
+    }
+    template = merging.merge()
+    monkeypatch.setattr(merging, "merge", lambda: template | {"Parameters": template["Parameters"] | theirs})
+    monkeypatch.setattr(stages, "read_config", lambda *_: config)
+    parameters.require_valid("prod")
+    assert stages.template_parameters("prod")["RequestsPerSecond"] == "500"
+    assert stages.template_parameters("prod")["Dashboard"] == "true"
 
 
 def test_a_merge_template_of_a_user_gets_no_parameter_that_it_does_not_declare() -> None:

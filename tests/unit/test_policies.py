@@ -23,6 +23,30 @@ def test_no_policy_file_is_stale(path: Any) -> None:
     assert FILES[path] == path.read_text(), "`make generate` writes it anew"
 
 
+ANNOTATED = """
+import boto3
+client: object = boto3.client("sns")
+later: dict[str, int]
+
+async def also(name: str = "a") -> list[str]:
+    return [name]
+
+def send(*numbers: str, **options: dict[str, int]) -> dict[str, str]:
+    return client.publish(PhoneNumber=numbers[0])
+"""
+
+
+def test_without_its_annotations_a_module_has_the_same_calls_of_aws() -> None:
+    """Before Python 3.14, Chalice's analyzer also reads modules with annotations."""
+    plain = policies.without_annotations(ANNOTATED)
+    assert "str" not in plain
+    assert policies.calls(plain) == {"sns": {"publish"}}
+    for path in (ROOT / "chalicelib").rglob("*.py"):
+        source = path.read_text()
+        if "boto3.client(" in source:
+            assert policies.calls(policies.without_annotations(source)) == policies.calls(source)
+
+
 def test_every_function_of_every_stage_has_its_file() -> None:
     config = json.loads((ROOT / ".chalice" / "config.json").read_text())
     assert policies.configure() == config, "run: make generate"

@@ -9,21 +9,23 @@ from contextlib import contextmanager
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tools.deploy import packaging, stack, template
+from tools.deploy import packaging, parameters, stack, state
 from tools.errors import CommandError
-from tools.stages import ROOT, resource_name
+from tools.stages import ROOT, require_domain_as_key, resource_name
 
 _DEPLOYED = ROOT / ".chalice" / "deployed"
 
 
 def deploy(stage: str) -> None:
     """Deploy a stage, or update it; raises CommandError."""
-    template.require_valid(stage)
+    parameters.require_valid(stage)
+    require_domain_as_key(stage)
     _DEPLOYED.mkdir(exist_ok=True)
     _print_account(stage, "deploy")
     with _step(stage, "Table, users, clients, logs and alarms (CloudFormation)"):
         stack.deploy(stage)
     with _step(stage, "Functions and API, and what Chalice cannot set on it (chalice deploy)"):
+        state.complete(stage, ROOT)
         _run_chalice("deploy", stage)
     resources = json.loads((_DEPLOYED / f"{stage}.json").read_text())["resources"]
     (api,) = [resource for resource in resources if resource["resource_type"] == "rest_api"]
@@ -33,12 +35,14 @@ def deploy(stage: str) -> None:
 def destroy(stage: str) -> None:
     """Delete a stage, after confirmation, except a table and users with deletion protection; raises CommandError."""
     _print_account(stage, "destroy")
+    with _step(stage, "Reading what is deployed", "destroy"):
+        has_api = state.require(stage, ROOT)
     print(f"This permanently deletes the API, the functions, the users and the tasks of stage {stage}.")
     print(f"Type {stage} to continue: ", end="", flush=True)
     if sys.stdin.readline().strip() != stage:
         message = "Nothing was deleted: the name of the stage was not entered."
         raise CommandError(message)
-    if (_DEPLOYED / f"{stage}.json").exists():
+    if has_api:
         with _step(stage, "Functions and API (chalice delete)", "destroy"):
             _run_chalice("delete", stage)
     with _step(stage, "Table, users, clients, logs and alarms (CloudFormation)", "destroy"):

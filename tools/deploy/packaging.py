@@ -17,7 +17,7 @@ from chalice.utils import to_cfn_resource_name
 
 from chalicelib import __version__
 from tools import install
-from tools.deploy import sbom, shipping, template, web
+from tools.deploy import parameters, sbom, shipping, template, web
 from tools.errors import CommandError
 from tools.functions import declarations
 from tools.stages import ROOT, app_name, functions, read_config
@@ -31,7 +31,6 @@ def copy_shipped(stage: str, **changes: object) -> Iterator[Path]:
 
     Raises CommandError.
     """
-    template.require_valid(stage)
     if functions() != sorted(declarations()):
         message = "The policies are not those of the functions in app.py. Run: make generate"
         raise CommandError(message)
@@ -98,6 +97,7 @@ def package(stage: str, out: Path, **changes: object) -> None:
 
     Raises CommandError.
     """
+    parameters.require_valid(stage)
     with copy_shipped(stage, **changes) as folder:
         built = folder.parent / "built"
         run_chalice(folder, "package", stage, "--merge-template", str(template.MERGE_TEMPLATE), str(built))

@@ -174,7 +174,8 @@ class _Copier:
         """Replace a stored item if that is chosen. A past state becomes a new version, so that no ETag means two things."""
         if not (self.choice.apply and self.choice.changed and "version" in new and "write_id" in stored):
             versions = f"version {new.get('version', '?')} there, {stored.get('version', '?')} here"
-            self.differing.append(f"{new['PK']} {new['SK']}: {versions}")
+            if len(self.differing) < _LISTED:
+                self.differing.append(f"{new['PK']} {new['SK']}: {versions}")
             return _CHANGED
         if self.choice.to_the_past:
             version = max(new["version"], stored["version"]) + 1
@@ -276,20 +277,21 @@ def _report(results: Counter[str], copier: _Copier, source: str, table: str) -> 
     if not copier.in_place and (created := copier.count_only_in_table(results)):
         lines.append(f"{created:>9,} are only in {table}, and stay")
     if not copier.choice.apply:
-        lines += [f"          {key}" for key in copier.differing[:_LISTED]]
-        lines += [f"          and {len(copier.differing) - _LISTED:,} more"] if len(copier.differing) > _LISTED else []
+        lines += [f"          {key}" for key in sorted(copier.differing)]
+        more = results[_CHANGED] - len(copier.differing)
+        lines += [f"          and {more:,} more"] if more else []
     if copier.failures:
         lines += [*copier.failures[:10], "Correct the cause, then run the same command again: it does only what is left."]
         raise CommandError("\n".join(lines))
     if results[_OVERTAKEN]:
         lines.append("Run the same command again, to compare what was written at this moment.")
-    command = f".venv/bin/python -m tools {shlex.join(sys.argv[1:])} --apply"
+    command = f".venv/bin/python -m tools {shlex.join(word for word in sys.argv[1:] if word != '--changed')} --apply"
     if results[_OUTDATED]:
         lines.append(f"Nothing was changed in {table}. To rewrite these:\n  {command}")
     if copier.in_place:
         return "\n".join(lines)
     if not copier.choice.apply:
         lines.append(f"Nothing was changed in {table}. To bring back what is missing:\n  {command}")
-        more = "differs is set back" if copier.choice.to_the_past else "has a higher version there is taken over"
-        lines.append(f"With --changed as well, what {more} too. Items are never deleted.")
+        also = "differs is set back" if copier.choice.to_the_past else "has a higher version there is taken over"
+        lines.append(f"With --changed as well, what {also} too. Items are never deleted.")
     return "\n".join([*lines, f"When you are done: aws dynamodb delete-table --table-name {source}"])

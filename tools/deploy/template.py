@@ -4,17 +4,14 @@ With it one stack has everything that the API needs. It is the same for all stag
 """
 
 import json
-import re
-from difflib import get_close_matches
 from typing import Any
 
 from chalice.utils import to_cfn_resource_name
 
 import app
 from tools.deploy import gateway_responses, stack
-from tools.errors import CommandError
 from tools.functions import declarations, reads_table_stream
-from tools.stages import DOMAIN, ROOT, environment_variables, resource_name, stage_config, template_parameters
+from tools.stages import ROOT, environment_variables, resource_name, template_parameters
 
 MERGE_TEMPLATE = ROOT / ".chalice" / "merge.json"
 PACKAGE_TEMPLATE = ROOT / ".chalice" / "package.json"
@@ -86,36 +83,6 @@ def set_defaults(template: dict[str, Any], stage: str) -> dict[str, Any]:
             "Description": f"Always {stage}, for which this template was packaged. Package another stage for another value.",
         }
     return template | {"Parameters": parameters} if parameters else template
-
-
-def require_valid(stage: str) -> None:
-    """Raise CommandError for parameters of a stage that the template lacks or rejects, and for an incomplete domain."""
-    parameters, config = merge()["Parameters"], stage_config(stage)
-    domain = config.get("api_gateway_custom_domain") or {}
-    errors = [
-        f"api_gateway_custom_domain has no {name}." for name in ("domain_name", "certificate_arn") if name not in domain
-    ]
-    errors = errors if domain else []
-    errors += [
-        f"api_gateway_custom_domain has no member {name}." for name in domain.keys() - {*DOMAIN, "tls_version", "tags"}
-    ]
-    for name in config["parameters"].keys() - parameters.keys():
-        near = "".join(f" Did you mean {other}?" for other in get_close_matches(name, parameters, 1))
-        errors.append(f"There is no parameter {name}.{near}")
-    errors += [
-        f"{name} is in api_gateway_custom_domain already."
-        for name in config["parameters"]
-        if domain and name in DOMAIN.values()
-    ]
-    for name, value in template_parameters(stage).items():
-        rules = parameters.get(name, {})
-        if not re.fullmatch(rules.get("AllowedPattern", ".*"), value):
-            errors.append(f"{name} is {value!r}; it must be of the form {rules['AllowedPattern']}. {rules['Description']}")
-        if value not in map(str, rules.get("AllowedValues", [value])):
-            errors.append(f"{name} is {value!r}; it must be one of {', '.join(map(str, rules['AllowedValues']))}.")
-    if errors:
-        message = "\n".join([f"Stage {stage} in .chalice/config.json has mistakes. Correct these:", *sorted(errors)])
-        raise CommandError(message)
 
 
 def render() -> str:

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tools.deploy import packaging, sbom, template
+from tools.deploy import packaging, parameters, sbom, template
 from tools.functions import declarations, reads_table_stream
 from tools.stages import ROOT
 
@@ -43,6 +43,7 @@ def package(stage: str, out: Path, **changes: object) -> None:
 
     Other files in the folder stay, such as the state of Terraform. Raises CommandError.
     """
+    parameters.require_valid(stage)
     with packaging.copy_shipped(stage, **changes) as folder:
         built = folder.parent / "built"
         packaging.run_chalice(folder, "package", stage, "--pkg-format", "terraform", str(built))

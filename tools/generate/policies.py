@@ -5,6 +5,7 @@ Chalice's own generator grants on every resource and reads app.py alone; here it
 
 import ast
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,23 @@ class _WithoutAnnotations(ast.NodeTransformer):
         node.returns = None
         return self.generic_visit(node)
 
+    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]  # noqa: N815 - its name there
+
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         changed = ast.Assign([node.target], node.value) if node.value else ast.Pass()
         return self.generic_visit(ast.copy_location(changed, node))
 
 
+def without_annotations(source: str) -> str:
+    """Return a source without its annotations."""
+    return ast.unparse(_WithoutAnnotations().visit(ast.parse(source)))
+
+
 def calls(source: str) -> dict[str, set[str]]:
     """Return the calls of AWS in a source, by service: {"dynamodb": {"put_item"}}."""
-    parsed = parse_code(ast.unparse(_WithoutAnnotations().visit(ast.parse(source))))
+    if sys.version_info >= (3, 14):
+        source = without_annotations(source)
+    parsed = parse_code(source)
     found: dict[str, set[str]] = APICallCollector(_EveryFunction(parsed).bind_types()).collect_api_calls(parsed.parsed_ast)
     return found
 

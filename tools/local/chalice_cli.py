@@ -55,11 +55,13 @@ def _prepare_command(command: str, stage: str, options: dict[str, Any]) -> dict[
         stages.require_region()
     settings = stages.placeholder_settings()
     if command in _DEPLOYING:
-        from tools.deploy import stack  # noqa: PLC0415 - it imports boto3, which may be missing
+        from tools.deploy import stack, state  # noqa: PLC0415 - they import boto3, which may be missing
 
-        stages.require_domain_as_key(stage)
+        stages.require_domain_as_key(stage, Path.cwd())
         settings = stack.require_settings(stage)
-        _require_state(stage)
+        if state.complete(stage, Path.cwd()):  # Chalice has read the file before it loads the app
+            message = "Run the same command again."
+            raise CommandError(message)
         _add_to_functions(settings)
         _add_to_preflights(stages.environment_variables(stage)["WEB_ORIGIN"])
         _configure_after_deployment(stage)
@@ -71,35 +73,6 @@ def _prepare_command(command: str, stage: str, options: dict[str, Any]) -> dict[
     if command in {"deploy", "package"}:
         shipping.apply(Path.cwd(), stage)
     return settings
-
-
-def _require_state(stage: str) -> None:
-    """Raise CommandError if the stage has an API that Chalice does not know of: it would create a second one."""
-    import boto3  # noqa: PLC0415 - it may be missing
-
-    state = Path.cwd() / ".chalice" / "deployed" / f"{stage}.json"
-    if state.exists() and "rest_api_id" in state.read_text():
-        return
-    gateway: Any = boto3.client("apigateway")
-    try:
-        named = [api for page in gateway.get_paginator("get_rest_apis").paginate() for api in page["items"]]
-        ids = [api["id"] for api in named if api["name"] == stages.app_name()]
-        with_stage = [api_id for api_id in ids if stage in _stages_of(gateway, api_id)]
-    except (BotoCoreError, ClientError) as error:
-        message = f"The APIs of this account cannot be read: {error}"
-        raise CommandError(message) from error
-    if with_stage:
-        message = (
-            f"Stage {stage} has the API {with_stage[0]}, which .chalice/deployed/{stage}.json does not name. "
-            "Chalice would create a second one. Put back that file, which the last deployment wrote. If it is lost, delete "
-            "the API and deploy again; the API then gets another address: "
-            f"aws apigateway delete-rest-api --rest-api-id {with_stage[0]}"
-        )
-        raise CommandError(message)
-
-
-def _stages_of(gateway: Any, api_id: str) -> set[str]:
-    return {found["stageName"] for found in gateway.get_stages(restApiId=api_id)["item"]}
 
 
 def _use_profile(profile: str | None) -> None:

@@ -18,7 +18,7 @@ from subprocess import Popen
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tools.deploy import packaging, stack, terraform
+from tools.deploy import packaging, parameters, stack, terraform
 from tools.errors import CommandError
 from tools.local import child_process, emulator, rehearse_aws, settings, users
 from tools.stages import ignore_aws_account, resource_name, stage_config, template_parameters
@@ -98,9 +98,10 @@ def _run_aws() -> Iterator[Popen[bytes]]:
 
 def _deploy_with_chalice(stage: str, processor: str) -> dict[str, str]:
     """Do what `make deploy` does, without touching the deployment state of the checkout; return the outputs."""
+    parameters.require_valid(stage)
     stack.deploy(stage)
-    parameters = {name: value for name, value in stage_config(stage)["parameters"].items() if name not in _ON_AWS_ALONE}
-    changes = {"lambda_architecture": processor, "parameters": parameters, "api_gateway_custom_domain": None}
+    kept = {name: value for name, value in stage_config(stage)["parameters"].items() if name not in _ON_AWS_ALONE}
+    changes = {"lambda_architecture": processor, "parameters": kept, "api_gateway_custom_domain": {}}
     with packaging.copy_shipped(stage, **changes) as folder:
         packaging.run_chalice(folder, "deploy", stage)
         resources = json.loads((folder / ".chalice" / "deployed" / f"{stage}.json").read_text())["resources"]
@@ -113,7 +114,7 @@ def _deploy_with_cloudformation(stage: str, processor: str) -> dict[str, str]:
     built = settings.HOME / "built"
     packaging.package(stage, built, lambda_architecture=processor)
     template = rehearse_aws.upload(boto3.client("s3"), built)
-    parameters = {"GatewayLogsRole": "true"} | dict.fromkeys(_ON_AWS_ALONE, "")  # no API here has logs yet
+    values = {"GatewayLogsRole": "true"} | dict.fromkeys(_ON_AWS_ALONE, "")  # no API here has logs yet
     return rehearse_aws.change_stack(
         boto3.client("cloudformation"),
         resource_name(stage),
@@ -121,7 +122,7 @@ def _deploy_with_cloudformation(stage: str, processor: str) -> dict[str, str]:
         "create",
         TemplateURL=f"{os.environ['AWS_ENDPOINT_URL']}/{template}",
         Capabilities=rehearse_aws.CAPABILITIES,
-        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()],
     )
 
 
@@ -142,6 +143,8 @@ def _deploy_with_terraform(stage: str, processor: str) -> dict[str, str]:
 def _run_terraform(module: Path, *words: str, stdout: int | None = None) -> str:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TF_") or name in _TERRAFORM_VARIABLES}
     environment = kept | {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+    # A module has no lock file, without which Terraform would download the provider in spite of a cache.
+    environment["TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE"] = "1"
     command = ["terraform", f"-chdir={module}", *words]
     status, output = packaging.run(command, env=environment, stdout=stdout)
     if status:
