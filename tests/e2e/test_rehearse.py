@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -34,9 +35,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    (tmp_path / "tmp").mkdir()
-    return clean_environment(TMPDIR=str(tmp_path / "tmp"), NO_PROXY="127.0.0.1", PYTHONDONTWRITEBYTECODE="1")
+def environment() -> Iterator[dict[str, str]]:
+    """Yield variables with a TMPDIR of its own, whose path is short: the sockets of Terraform's providers are in it."""
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "files").mkdir()
+        yield clean_environment(TMPDIR=f"{folder}/files", NO_PROXY="127.0.0.1", PYTHONDONTWRITEBYTECODE="1")
 
 
 @contextmanager
