@@ -252,8 +252,8 @@ def _parse_arguments() -> argparse.Namespace:
     for options in (token, machine_token):
         options.add_argument("--stage", help="a deployed stage, whose stack has the ids; without it, the local AWS")
         options.add_argument("--client-id")
-    ways = ("chalice", "cloudformation", "terraform")
-    commands.choices["rehearse"].add_argument("--way", choices=ways, default="cloudformation", help="how it is deployed")
+    rehearse = commands.choices["rehearse"]
+    rehearse.add_argument("--way", default="cloudformation", help="how it is deployed: chalice, cloudformation or terraform")
     run = commands.choices["run"]
     run.add_argument("--host", default="127.0.0.1")
     run.add_argument("--port", default=os.environ.get("PORT") or "8000")

@@ -32,17 +32,12 @@ def stage_config(stage: str, folder: Path = ROOT) -> dict[str, Any]:
     """
     config = read_config(folder)
     own: dict[str, Any] = config["stages"][stage]
-    return (
-        config
-        | own
-        | {
-            "environment_variables": config["environment_variables"] | own["environment_variables"],
-            "parameters": {
-                name: json.dumps(value) if isinstance(value, bool | int | float) else value
-                for name, value in (config | own)["parameters"].items()
-            },
-        }
-    )
+    found = config | own | {"environment_variables": config["environment_variables"] | own["environment_variables"]}
+    found["parameters"] = {
+        name: json.dumps(value) if isinstance(value, bool | int | float) else value
+        for name, value in found["parameters"].items()
+    }
+    return found
 
 
 def environment_variables(stage: str) -> dict[str, str]:

@@ -163,6 +163,27 @@ def test_a_sign_out_sends_the_deletions_that_could_be_taken_back_and_forgets_wha
     assert alice.page.evaluate("Object.keys({...localStorage, ...sessionStorage})") == []
 
 
+def test_the_api_may_be_behind_a_base_path(new_person: Callable[..., Person]) -> None:
+    """As on a domain of one's own: every request has the base path, and what the page does works."""
+    alice = new_person(signed_in=False)
+    config = alice.page.request.get(f"{alice.app}/config.json").json()
+    behind = f"{config['api']}/v1"
+
+    def forward(route: Any) -> None:
+        route.fulfill(response=route.fetch(url=route.request.url.replace(behind, config["api"], 1)))
+
+    alice.page.route("**/config.json", lambda route: route.fulfill(json=config | {"api": behind}))
+    alice.page.route(f"{config['api']}/**", lambda route: route.abort())
+    alice.page.route(f"{behind}/**", forward)  # the route that is added last decides
+    alice.sign_in()
+    alice.add("Behind")
+    form = alice.open_editor("Behind")
+    form.get_by_label("Title").fill("Changed")
+    form.get_by_role("button", name="Save").click()
+    expect(alice.page.locator("article[aria-busy=false]", has_text="Changed")).to_be_visible()
+    assert [task["title"] for task in alice.stored()] == ["Changed"]
+
+
 @pytest.mark.parametrize("status", [404, 200])
 def test_a_missing_configuration_is_told_even_if_the_host_sends_a_page_for_it(
     new_person: Callable[..., Person], status: int

@@ -134,6 +134,15 @@ def test_terraform_that_is_missing_is_an_error(checkout: Path, environment: dict
     assert done.stderr == "terraform is missing. Install Terraform 1.5 or later, or rehearse without WAY=terraform.\n"
 
 
+def test_a_way_that_does_not_exist_is_an_error(checkout: Path, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tools", "rehearse", "prod", "--way", "sam"],
+        cwd=checkout, env=environment, check=False, capture_output=True, text=True, timeout=TIMEOUT,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("sam is no way to deploy. Use one of chalice, cloudformation, terraform: ")
+
+
 def test_a_stage_that_does_not_exist_is_an_error(checkout: Path, environment: dict[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tools", "rehearse", "nosuch"],

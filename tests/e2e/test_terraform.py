@@ -103,7 +103,8 @@ def test_the_module_has_every_output_of_the_template_and_hides_the_secret(module
         assert re.sub("ApiDomain[A-Za-z]*", lambda name: snake(name[0]), output["Description"]) in written
     assert [name for name, output in outputs.items() if output["sensitive"]] == ["machine_client_secret"]
     assert outputs["token_url"]["value"] == "https://task-api-prod.auth.us-east-1.amazoncognito.com/oauth2/token"
-    assert written.count("output ") == written.count("description ")
+    unset = {"api_domain_target", "api_domain_zone_id"}  # the module of this test maps a domain that exists
+    assert written.count("output ") == written.count("description ") == len(outputs.keys() | unset)
 
 
 def test_invalid_variables_are_rejected_by_the_plan(module: Module) -> None:

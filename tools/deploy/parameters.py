@@ -14,14 +14,15 @@ _SET_ELSEWHERE = {"Stage": "the name of the stage", "WebOrigin": "WEB_ORIGIN und
 
 def require_valid(stage: str) -> None:
     """Raise CommandError with every parameter that the template lacks or rejects, and for an incomplete domain."""
-    mistakes = sorted({*_find_wrong_names(stage), *_find_wrong_values(stage)})
+    known = template.merge()["Parameters"]
+    mistakes = sorted({*_find_wrong_names(stage, known), *_find_wrong_values(stage, known)})
     if mistakes:
         message = "\n".join([f"Stage {stage} in .chalice/config.json has mistakes. Correct these:", *mistakes])
         raise CommandError(message)
 
 
-def _find_wrong_names(stage: str) -> Iterator[str]:
-    config, known = stage_config(stage), template.merge()["Parameters"]
+def _find_wrong_names(stage: str, known: dict[str, Any]) -> Iterator[str]:
+    config = stage_config(stage)
     domain = config.get("api_gateway_custom_domain") or {}
     for name in {"domain_name", "certificate_arn"} - domain.keys() if domain else ():
         yield f"api_gateway_custom_domain has no {name}."
@@ -37,8 +38,7 @@ def _find_wrong_names(stage: str) -> Iterator[str]:
             yield f"{name} is in api_gateway_custom_domain already."
 
 
-def _find_wrong_values(stage: str) -> Iterator[str]:
-    known = template.merge()["Parameters"]
+def _find_wrong_values(stage: str, known: dict[str, Any]) -> Iterator[str]:
     values: dict[str, Any] = template_parameters(stage) | {"WebOrigin": environment_variables(stage)["WEB_ORIGIN"]}
     for name, value in values.items():
         rules = known.get(name, {"Type": "String"})

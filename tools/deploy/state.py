@@ -38,11 +38,8 @@ def complete(stage: str, folder: Path) -> bool:
         )
         raise CommandError(message)
     print(f"Writing the API {found[0]} to {path.relative_to(folder)}, which does not name it.", flush=True)
-    api = {"name": _API, "resource_type": _API, "rest_api_id": found[0]}
-    region = boto3.Session().region_name
-    api["rest_api_url"] = (
-        f"https://{found[0]}.execute-api.{region}.amazonaws.com/{stage}/"  # Chalice writes the right domain
-    )
+    # Chalice needs the id alone, and writes the address with the deployment.
+    api = {"name": _API, "resource_type": _API, "rest_api_id": found[0], "rest_api_url": ""}
     state["resources"] = [resource for resource in resources if resource["resource_type"] != _API] + [api]
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(state, indent=2) + "\n")

@@ -44,6 +44,9 @@ def rehearse(stage: str, way: str) -> None:
             "Use a Linux machine or container."
         )
         raise CommandError(message)
+    if way not in WAYS:
+        message = f"{way} is no way to deploy. Use one of {', '.join(WAYS)}: make rehearse STAGE={stage} WAY=terraform"
+        raise CommandError(message)
     if way == "terraform" and not shutil.which("terraform"):
         message = "terraform is missing. Install Terraform 1.5 or later, or rehearse without WAY=terraform."
         raise CommandError(message)
