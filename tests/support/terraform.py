@@ -14,6 +14,7 @@ import pytest
 from tests.support.emulator import SETTINGS, Deployed, Emulator
 from tests.support.local_server import clean_environment
 from tools.deploy.terraform import snake
+from tools.local import rehearse_aws
 
 _PROVIDER = "*/hashicorp/aws"
 _PLUGIN_FOLDERS = (
@@ -42,8 +43,8 @@ class Module:
 
     def __init__(self, folder: Path, emulator: Emulator | None = None) -> None:
         self.folder, self.emulator = folder, emulator
-        isolation = {"TF_CLI_CONFIG_FILE": os.devnull, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
-        self.environment = (emulator.environment if emulator else clean_environment()) | isolation
+        shared = emulator.environment if emulator else clean_environment()
+        self.environment = shared | rehearse_aws.TERRAFORM | {"TF_CLI_CONFIG_FILE": os.devnull}
         self("init", f"-plugin-dir={plugin_folder()}", "-input=false")
 
     def __call__(self, command: str, *arguments: str, status: int = 0) -> str:

@@ -145,7 +145,7 @@ def _deploy_with_terraform(stage: str, processor: str) -> dict[str, str]:
 
 def _run_terraform(module: Path, *words: str, stdout: int | None = None) -> str:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TF_") or name in _TERRAFORM_VARIABLES}
-    environment = kept | {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+    environment = kept | rehearse_aws.TERRAFORM
     # A module has no lock file, without which Terraform would download the provider in spite of a cache.
     environment["TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE"] = "1"
     command = ["terraform", f"-chdir={module}", *words]

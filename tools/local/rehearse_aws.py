@@ -12,6 +12,12 @@ CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
 _BUCKET = "handed-over"
 TEMPLATE = f"{_BUCKET}/template.json"
 """Where `upload` puts the template."""
+TERRAFORM = {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "GOMAXPROCS": "1"}
+"""The environment variables of a Terraform that works on the emulator.
+
+With several threads, the provider's HTTP client sometimes closes the connection when the response comes at once, as from the
+same machine, and repeats the request: then an API exists twice, and the creation of what has a fixed name fails.
+"""
 _ATTEMPTS = 300
 
 
