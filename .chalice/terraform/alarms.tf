@@ -96,7 +96,7 @@ resource "aws_cloudwatch_metric_alarm" "all" {
   }
 
   alarm_name          = "${local.name}-${each.key}"
-  alarm_description   = each.value.description
+  alarm_description   = "${each.value.description} Procedure: docs/operate.md."
   namespace           = each.value.namespace
   metric_name         = each.value.metric
   dimensions          = merge(local.dimensions[each.value.namespace], try(each.value.dimensions, {}))

@@ -37,7 +37,8 @@ def read_template() -> dict[str, Any]:
         if group not in groups:
             log, alarm = copy.deepcopy((resources["ApiLog"], resources["FunctionErrorsAlarm"]))
             log["Properties"]["LogGroupName"] = group
-            alarm["Properties"]["AlarmDescription"] = f"The function {function} failed or timed out. Its log says where."
+            description = f"The function {function} failed or timed out. Its log says where. Procedure: docs/operate.md."
+            alarm["Properties"]["AlarmDescription"] = description
             alarm["Properties"]["Dimensions"][0]["Value"] = {"Fn::Sub": resource_name("${Stage}", function)}
             name = to_cfn_resource_name(function)
             resources |= {f"{name}Log": log, f"{name}ErrorsAlarm": alarm}
