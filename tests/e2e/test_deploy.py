@@ -121,7 +121,8 @@ def test_deploy_after_a_failed_step_completes_and_a_second_deploy_changes_nothin
     assert resources(checkout.emulator) == before
     api = deployments.deployed(checkout)
     assert api("GET", "/nowhere").json["type"] == "urn:problem:not-found"
-    assert f"{api.api_id}.execute-api" in second.stdout
+    url = rf"https://{api.api_id}\.execute-api\.us-east-1\.amazonaws\.com/dev"
+    assert re.search(rf"^Stage dev is deployed at {url}\. Try: curl {url}/health$", second.stdout, re.MULTILINE)
 
 
 def test_deploy_sets_the_tags_and_the_format_of_the_access_log(checkout: Checkout) -> None:
@@ -141,6 +142,8 @@ def test_deploy_sets_the_tags_and_the_format_of_the_access_log(checkout: Checkou
     functions = emulator.client("lambda").list_functions()["Functions"]
     for function in functions:
         assert emulator.client("lambda").list_tags(Resource=function["FunctionArn"])["Tags"].items() >= wanted
+        role = emulator.client("iam").list_role_tags(RoleName=function["Role"].rpartition("/")[2])["Tags"]
+        assert {tag["Key"]: tag["Value"] for tag in role}.items() >= wanted
     api = f"arn:aws:apigateway:us-east-1::/restapis/{deployments.deployed(checkout).api_id}"
     for arn in (api, f"{api}/stages/dev"):
         assert emulator.client("apigateway").get_tags(resourceArn=arn)["tags"].items() >= wanted

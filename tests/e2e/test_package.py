@@ -25,6 +25,7 @@ from tests.unit.test_deployment import OPEN
 from tools.deploy import packaging
 from tools.deploy.terraform import snake
 from tools.functions import declarations
+from tools.stages import template_parameters
 
 LINTERS = ROOT / ".venv" / "lint" / "bin"
 NAMED_SKIPS = {f"CKV_AWS_{number}" for number in (18, 21, 68, 86, 115, 116, 117, 119, 120, 158, 173, 174)}
@@ -182,7 +183,7 @@ class TestTheTemplate:
 class TestTheZip:
     def test_packaging_the_same_commit_twice_gives_the_same_bytes(self, prod: Path, tmp_path: Path) -> None:
         again = build(tmp_path)
-        for name in ("deployment.zip", "template.json", "import.json", "MANIFEST.md"):
+        for name in ("deployment.zip", "template.json", "parameters.json", "import.json", "MANIFEST.md"):
             assert (again / name).read_bytes() == (prod / name).read_bytes(), name
 
     def test_the_zip_for_another_architecture_differs_in_native_files_only(self, prod: Path, tmp_path: Path) -> None:
@@ -261,9 +262,16 @@ class TestTheZip:
         assert (prod / "deployment.zip").stat().st_size < 10_500_000
         assert sum(map(len, contents(prod / "deployment.zip").values())) < 32_000_000
 
+    def test_the_parameters_are_all_of_the_template_with_the_values_of_the_stage(self, prod: Path, template: Any) -> None:
+        given = dict(text.split("=", 1) for text in json.loads((prod / "parameters.json").read_text()))
+        assert given.keys() == template["Parameters"].keys()
+        configured = template_parameters("prod")
+        assert {name: given[name] for name in configured} == configured
+        assert given["WebOrigin"] == "https://app.example.com"
+
     def test_the_manifest_contains_hashes_permissions_and_settings(self, prod: Path) -> None:
         manifest = (prod / "MANIFEST.md").read_text()
-        for name in ("deployment.zip", "template.json"):
+        for name in ("deployment.zip", "template.json", "parameters.json"):
             assert hashlib.sha256((prod / name).read_bytes()).hexdigest() in manifest
         assert "Publish to phone numbers, not to `arn:*:sns:*:*:*`" in manifest
         assert "| SMS_PARTS_PER_DAY | 1000 |" in manifest

@@ -55,6 +55,8 @@ def test_the_export_has_the_account_and_every_item_of_this_person(server: LocalS
     server("POST", "/tasks", server.token("bob"), {"title": "bob's"})
     exported: Any = json.loads(run(server, "export", carol).stdout)
     assert exported["account"]["attributes"]["email"] == carol
+    assert exported["account"]["groups"] == []
+    assert json.loads(run(server, "export", "admin@example.com").stdout)["account"]["groups"] == ["admin"]
     assert sorted(item["SK"].partition("#")[0] for item in exported["items"]) == ["IDEMPOTENCY"] + ["TASK"] * 31
     assert {f"carol's {number}" for number in range(30)} <= {item.get("title") for item in exported["items"]}
     assert "bob's" not in json.dumps(exported)

@@ -11,7 +11,7 @@ import pytest
 from chalicelib import config
 from tests.conftest import ROOT, TABLE
 from tests.support import recorder
-from tools.deploy import apigateway
+from tools.deploy import apigateway, template
 from tools.generate import policies
 
 STAGES = ("dev", "staging", "prod")
@@ -102,6 +102,44 @@ def test_no_arn_that_is_deployed_names_a_partition() -> None:
     deployed = [*chalice.glob("*.json"), *chalice.glob("terraform/*.tf"), ROOT / "docs" / "deployer-policy.json"]
     assert len(deployed) > 15
     assert {path.name: found for path in deployed if (found := re.findall(r"arn:aws[^\"]*", path.read_text()))} == {}
+
+
+CREATED_WITH = {
+    "AWS::ApiGateway::Account": "apigateway:PATCH iam:PassRole",
+    "AWS::CloudWatch::Alarm": "cloudwatch:PutMetricAlarm cloudwatch:DeleteAlarms cloudwatch:DescribeAlarms",
+    "AWS::CloudWatch::Dashboard": "cloudwatch:PutDashboard cloudwatch:DeleteDashboards",
+    "AWS::Cognito::UserPool": "cognito-idp:CreateUserPool cognito-idp:UpdateUserPool cognito-idp:DeleteUserPool",
+    "AWS::Cognito::UserPoolClient": "cognito-idp:CreateUserPoolClient cognito-idp:UpdateUserPoolClient",
+    "AWS::Cognito::UserPoolDomain": "cognito-idp:CreateUserPoolDomain cognito-idp:DeleteUserPoolDomain",
+    "AWS::Cognito::UserPoolGroup": "cognito-idp:CreateGroup cognito-idp:UpdateGroup cognito-idp:DeleteGroup",
+    "AWS::Cognito::UserPoolResourceServer": "cognito-idp:CreateResourceServer cognito-idp:UpdateResourceServer",
+    "AWS::DynamoDB::Table": "dynamodb:CreateTable dynamodb:UpdateTable dynamodb:UpdateTimeToLive dynamodb:UpdateContinuousBackups",
+    "AWS::IAM::Role": "iam:CreateRole iam:PutRolePolicy iam:AttachRolePolicy iam:DeleteRole iam:TagRole",
+    "AWS::Lambda::Permission": "lambda:AddPermission lambda:RemovePermission",
+    "AWS::Logs::LogGroup": "logs:CreateLogGroup logs:PutRetentionPolicy logs:DeleteLogGroup",
+    "AWS::Logs::MetricFilter": "logs:PutMetricFilter logs:DeleteMetricFilter logs:DescribeMetricFilters",
+    "AWS::Serverless::Api": "apigateway:POST apigateway:PUT apigateway:PATCH apigateway:DELETE",
+    "AWS::Serverless::Function": "lambda:CreateFunction lambda:UpdateFunctionCode lambda:DeleteFunction lambda:TagResource",
+}
+"""Actions that CloudFormation needs for a type of resource, from the handlers in its schema (CloudFormation registry)."""
+OTHER_POLICIES = {"AWS::ApiGateway::BasePathMapping", "AWS::ApiGateway::DomainName", "AWS::WAFv2::WebACLAssociation"}
+OTHER_POLICIES |= {"AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::CloudFront::Distribution"}
+OTHER_POLICIES |= {"AWS::CloudFront::OriginAccessControl", "AWS::CloudFront::ResponseHeadersPolicy"}
+
+
+def test_the_deployer_may_create_what_the_template_has() -> None:
+    """The emulator does not check the calls that CloudFormation makes for the deployer."""
+    statements = json.loads((ROOT / "docs" / "deployer-policy.json").read_text())["Statement"]
+    granted = {action for statement in statements for action in make_list(statement["Action"])}
+    types = {resource["Type"] for resource in template.merge()["Resources"].values() if "Type" in resource}
+    types |= {"AWS::Lambda::Permission", "AWS::Serverless::Api", "AWS::Serverless::Function"}  # Chalice's own
+    assert types - OTHER_POLICIES == CREATED_WITH.keys()
+    missing = {kind: needed for kind, actions in CREATED_WITH.items() if (needed := set(actions.split()) - granted)}
+    assert missing == {}
+
+
+def make_list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 @pytest.mark.parametrize(("region", "partition"), [

@@ -1,4 +1,4 @@
-"""Configures what Chalice cannot set on the API that it deploys: gateway responses, limits, logs, traces and TLS."""
+"""Configures what Chalice cannot set on what it deploys: gateway responses, limits, logs, traces, TLS and tags."""
 
 import json
 import time
@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from tools.deploy import gateway_responses, template
 from tools.errors import CommandError
-from tools.stages import app_name, resource_name, stage_config, tags
+from tools.stages import app_name, functions, resource_name, stage_config, tags
 
 _LOGS_POLICY = "arn:{}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 _PAUSE, _ATTEMPTS = 3, 20  # seconds: API Gateway accepts two gateway responses a second
@@ -56,6 +56,10 @@ def configure_stage(api_id: str, stage: str, folder: Path) -> None:
     if given := tags(stage):  # Chalice tags the functions alone
         for arn in (api, f"{api}/stages/{stage}"):
             gateway.tag_resource(resourceArn=arn, tags=given)
+        for function in ("", *functions()):
+            found = boto3.client("lambda").get_function_configuration(FunctionName=resource_name(stage, function))
+            role = found["Role"].rpartition("/")[2]
+            boto3.client("iam").tag_role(RoleName=role, Tags=[{"Key": key, "Value": value} for key, value in given.items()])
     if acl := config["parameters"].get("WebAclArn"):
         boto3.client("wafv2").associate_web_acl(WebACLArn=acl, ResourceArn=f"{api}/stages/{stage}")
 

@@ -29,7 +29,8 @@ def deploy(stage: str) -> None:
         _run_chalice("deploy", stage)
     resources = json.loads((_DEPLOYED / f"{stage}.json").read_text())["resources"]
     (api,) = [resource for resource in resources if resource["resource_type"] == "rest_api"]
-    print(f"Stage {stage} is deployed at {api['rest_api_url']}. Try {api['rest_api_url']}health")
+    url = api["rest_api_url"].rstrip("/")
+    print(f"Stage {stage} is deployed at {url}. Try: curl {url}/health")
 
 
 def destroy(stage: str) -> None:

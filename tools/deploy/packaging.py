@@ -93,7 +93,7 @@ def _download(folder: Path, stage: str, wheels: str) -> None:
 
 
 def package(stage: str, out: Path, **changes: object) -> None:
-    """Write the zip, the templates, the manifest, sbom.json and the web app; the same commit gives the same bytes.
+    """Write the zip, templates, parameters, the manifest, sbom.json and the web app; the same commit gives the same bytes.
 
     Raises CommandError.
     """
@@ -106,6 +106,9 @@ def package(stage: str, out: Path, **changes: object) -> None:
         shutil.copy(built / "sam.json", out / "template.json")
     complete = json.loads((out / "template.json").read_text())
     (out / "import.json").write_text(json.dumps(_import_template(complete), indent=1) + "\n")
+    # In this form the AWS CLI takes a file, and the stack keeps no value that the configuration no longer has.
+    values = [f"{name}={parameter['Default']}" for name, parameter in complete["Parameters"].items()]
+    (out / "parameters.json").write_text(json.dumps(values, indent=1) + "\n")
     (out / "MANIFEST.md").write_text(_manifest(stage, out, complete))
     sbom.write(out / "deployment.zip")
     web.write(out / "web")
@@ -133,7 +136,7 @@ def _manifest(stage: str, out: Path, template: dict[str, Any]) -> str:
     resources = template["Resources"]
     hashes = "".join(
         f"| {name} | {(out / name).stat().st_size:,} | `{hashlib.sha256((out / name).read_bytes()).hexdigest()}` |\n"
-        for name in ("deployment.zip", "template.json", "import.json")
+        for name in ("deployment.zip", "template.json", "parameters.json", "import.json")
     )
     permissions = "".join(
         f"\n**{function}**\n\n" + "".join(f"- {_describe(statement)}\n" for statement in _statements(resources[role]))

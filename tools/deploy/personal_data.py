@@ -16,6 +16,7 @@ What stays, and for how long:
 - Point-in-time recovery can restore the items for 35 days. A table that was restored before still has them: delete it.
 - If the stage limits new tasks, counters have the sub in their key, until DynamoDB deletes them within days.
 - Log lines have no names. Whoever still has the sub of this person can compute the hash in `caller`, for LogRetentionInDays.
+  AWS X-Ray keeps traces of requests for 30 days: they have paths with ids of tasks, and no names.
 - An ID token of this person stays valid for up to an hour, and could create tasks. After that hour, run the same command
   with {} in place of the e-mail address."""
 
@@ -40,10 +41,12 @@ def export(name: str, place: Place) -> str:
     """Return what a stage stores of the person with an e-mail address or a `sub`, as JSON; raises CommandError."""
     person = find(name, place)
     items = list(_items(place, person.sub))
+    groups = _groups(place, person)
     account = person.account and {
         "attributes": {attribute["Name"]: attribute["Value"] for attribute in person.account["Attributes"]},
         "created": str(person.account["UserCreateDate"]),
         "status": person.account["UserStatus"],
+        "groups": groups,
     }
     _require_something(name, place, person, items)
     return json.dumps({"account": account, "items": items}, indent=1, ensure_ascii=False)
@@ -103,6 +106,15 @@ def _require_something(name: str, place: Place, person: Person, items: list[Any]
     if not person.account and not items:
         message = f"Nothing is stored of {name} in {place.table} and {place.pool}. Check the sub."
         raise CommandError(message)
+
+
+def _groups(place: Place, person: Person) -> list[str]:
+    """Return the groups of a person, such as admin; a user can be in 100, which is more than a page has."""
+    if not person.account:
+        return []
+    pages = boto3.client("cognito-idp").get_paginator("admin_list_groups_for_user")
+    found = pages.paginate(UserPoolId=place.pool, Username=person.account["Username"])
+    return [group["GroupName"] for page in found for group in page["Groups"]]
 
 
 def _items(place: Place, sub: str) -> Iterator[dict[str, Any]]:
