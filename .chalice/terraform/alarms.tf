@@ -28,11 +28,10 @@ locals {
       description = "The API function failed or timed out before it could respond. Its log says where."
     }
     authorizer-errors = {
-      namespace   = "AWS/Lambda"
-      metric      = "Errors"
+      namespace   = local.name
+      metric      = "AuthorizerErrors"
       threshold   = 1
-      dimensions  = { FunctionName = "${local.name}-user_authorizer" }
-      description = "The authorizer of /hello failed or timed out, so its callers get 503. Its log says where."
+      description = "An authorizer failed or timed out, so its callers get 503."
     }
     function-throttles = {
       namespace   = "AWS/Lambda"

@@ -32,3 +32,18 @@ resource "aws_cloudwatch_log_metric_filter" "all" {
     dimensions = try(each.value.by_route, false) ? { Route = "$.route" } : {}
   }
 }
+
+# For an alarm without var.metrics. The errors that Lambda counts for an authorizer are mostly tokens that it refused.
+resource "aws_cloudwatch_log_metric_filter" "authorizer_errors" {
+  count = var.alarm_topic_arn != "" ? 1 : 0
+
+  name           = "AuthorizerErrors"
+  log_group_name = aws_cloudwatch_log_group.access.name
+  pattern        = "{ $.refused = \"AUTHORIZER_*\" }"
+
+  metric_transformation {
+    namespace = local.name
+    name      = "AuthorizerErrors"
+    value     = "1"
+  }
+}

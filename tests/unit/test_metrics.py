@@ -3,6 +3,7 @@
 import json
 import operator
 import re
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -10,14 +11,20 @@ import pytest
 from chalicelib.sms import service as sms
 from tests.support.people import Person
 from tests.support.sdk_faults import network, refused, respond_with
-from tools.deploy import stack
+from tools.deploy import gateway_responses, stack, template
 
+RESOURCES = stack.read_template()["Resources"]
 FILTERS = {
     resource["Properties"]["FilterName"]: resource["Properties"]
-    for resource in stack.read_template()["Resources"].values()
-    if resource["Type"] == "AWS::Logs::MetricFilter"
+    for resource in RESOURCES.values()
+    if resource["Type"] == "AWS::Logs::MetricFilter" and resource["Properties"]["LogGroupName"] == {"Ref": "ApiLog"}
 }
-OPERATORS = {"=": operator.eq, ">": operator.gt, ">=": operator.ge, "<": operator.lt}
+OPERATORS = {
+    "=": lambda found, value: fnmatchcase(str(found), str(value)),
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+}
 
 
 def matches(pattern: str, line: dict[str, Any]) -> bool:
@@ -48,6 +55,20 @@ def metrics(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 ALWAYS = {"Requests", "Latency"}
+
+
+def test_authorizers_that_fail_count_and_refused_tokens_do_not() -> None:
+    """Lambda counts a refused token as an error, because 401 needs an exception (API Gateway Developer Guide)."""
+    counted = RESOURCES["AuthorizerErrorsMetric"]["Properties"]
+    assert counted["LogGroupName"] == {"Ref": "AccessLog"}
+    (transformation,) = counted["MetricTransformations"]
+    alarm = RESOURCES["AuthorizerErrorsAlarm"]["Properties"]
+    assert alarm["MetricName"] == transformation["MetricName"]
+    assert alarm["Namespace"] == transformation["MetricNamespace"]
+    # The types are those of "Gateway response types", ibid.; without one, the gateway writes "-".
+    lines = {kind: json.loads(template.ACCESS_LOG) | {"refused": kind} for kind in (*gateway_responses.responses(""), "-")}
+    failures = {kind for kind, line in lines.items() if matches(counted["FilterPattern"], line)}
+    assert failures == {"AUTHORIZER_FAILURE", "AUTHORIZER_CONFIGURATION_ERROR"}
 
 
 def test_every_request_counts_with_its_latency_by_route(nobody: Person, capsys: pytest.CaptureFixture[str]) -> None:
