@@ -113,7 +113,8 @@ def test_the_alarms_notify_the_topic_and_watch_the_stage(api: Deployed) -> None:
     assert len(alarms) == 8
     for alarm in alarms:
         assert alarm["AlarmActions"] == [topic["TopicArn"] for topic in api.emulator.client("sns").list_topics()["Topics"]]
-        assert any(re.fullmatch("task-api-prod(-.*)?|prod", dimension["Value"]) for dimension in alarm["Dimensions"])
+        watched = [alarm["Namespace"], *(dimension["Value"] for dimension in alarm["Dimensions"])]
+        assert any(re.fullmatch("task-api-prod(-.*)?|prod", name) for name in watched)
     body = api.emulator.client("cloudwatch").get_dashboard(DashboardName="task-api-prod")["DashboardBody"]
     (widget,) = (one for one in json.loads(body)["widgets"] if one["type"] == "alarm")
     assert sorted(widget["properties"]["alarms"]) == sorted(alarm["AlarmArn"] for alarm in alarms)
