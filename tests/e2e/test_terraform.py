@@ -86,10 +86,6 @@ def test_a_plan_after_an_apply_is_empty(module: Module) -> None:
     assert module.is_unchanged()
 
 
-def test_the_module_has_one_api(module: Module, resources: list[dict[str, Any]]) -> None:
-    assert [api["id"] for api in of_type(resources, "aws_api_gateway_rest_api")] == [module.deployed().api_id]
-
-
 def test_packaging_the_module_again_changes_nothing(checkout: Checkout, module: Module) -> None:
     assert checkout.tools("package-terraform").stderr == ""
     assert module.is_unchanged()
@@ -255,7 +251,7 @@ def test_destroy_fails_until_deletion_protection_is_off(checkout: Checkout, modu
     module.set_variables(deletion_protection=False)
     module.apply("-target=aws_dynamodb_table.tasks", "-target=aws_cognito_user_pool.users")
     module("destroy", "-auto-approve")
-    # AWS does not know a repeated creation of a pool or an API: both are looked for by id, not counted.
+    # The provider may repeat a request (rehearse_aws.TERRAFORM), which creates a second pool or API: look for ours by id.
     assert checkout.emulator.client("dynamodb").list_tables()["TableNames"] == []
     pools = checkout.emulator.client("cognito-idp").list_user_pools(MaxResults=60)["UserPools"]
     assert pool not in [found["Id"] for found in pools]

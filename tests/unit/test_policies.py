@@ -114,14 +114,14 @@ CREATED_WITH = {
     "AWS::Cognito::UserPoolGroup": "cognito-idp:CreateGroup cognito-idp:UpdateGroup cognito-idp:DeleteGroup",
     "AWS::Cognito::UserPoolResourceServer": "cognito-idp:CreateResourceServer cognito-idp:UpdateResourceServer",
     "AWS::DynamoDB::Table": "dynamodb:CreateTable dynamodb:UpdateTable dynamodb:UpdateTimeToLive dynamodb:UpdateContinuousBackups",
-    "AWS::IAM::Role": "iam:CreateRole iam:PutRolePolicy iam:AttachRolePolicy iam:DeleteRole iam:TagRole",
+    "AWS::IAM::Role": "iam:CreateRole iam:PutRolePolicy iam:AttachRolePolicy iam:DetachRolePolicy iam:DeleteRole iam:TagRole",
     "AWS::Lambda::Permission": "lambda:AddPermission lambda:RemovePermission",
     "AWS::Logs::LogGroup": "logs:CreateLogGroup logs:PutRetentionPolicy logs:DeleteLogGroup",
     "AWS::Logs::MetricFilter": "logs:PutMetricFilter logs:DeleteMetricFilter logs:DescribeMetricFilters",
     "AWS::Serverless::Api": "apigateway:POST apigateway:PUT apigateway:PATCH apigateway:DELETE",
     "AWS::Serverless::Function": "lambda:CreateFunction lambda:UpdateFunctionCode lambda:DeleteFunction lambda:TagResource",
 }
-"""Actions that CloudFormation needs for a type of resource, from the handlers in its schema (CloudFormation registry)."""
+"""The main actions that CloudFormation needs for each type; the handlers in its registry list more."""
 OTHER_POLICIES = {"AWS::ApiGateway::BasePathMapping", "AWS::ApiGateway::DomainName", "AWS::WAFv2::WebACLAssociation"}
 OTHER_POLICIES |= {"AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::CloudFront::Distribution"}
 OTHER_POLICIES |= {"AWS::CloudFront::OriginAccessControl", "AWS::CloudFront::ResponseHeadersPolicy"}

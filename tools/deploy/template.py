@@ -36,7 +36,7 @@ _ACCESS_LOG_FORMAT = {
     "Type": "String",
     "Default": ACCESS_LOG,
     "Description": "The line of the access log for a request, in variables of API Gateway, among them $context.requestId."
-    " The dashboard reads its members status, route and refused.",
+    " The dashboard reads its members status, route and refused, and AuthorizerErrorsAlarm reads refused.",
 }
 
 TLS = "SecurityPolicy_TLS13_1_2_2021_06"
