@@ -122,9 +122,17 @@ CREATED_WITH = {
     "AWS::Serverless::Function": "lambda:CreateFunction lambda:UpdateFunctionCode lambda:DeleteFunction lambda:TagResource",
 }
 """The main actions that CloudFormation needs for each type; the handlers in its registry list more."""
-OTHER_POLICIES = {"AWS::ApiGateway::BasePathMapping", "AWS::ApiGateway::DomainName", "AWS::WAFv2::WebACLAssociation"}
-OTHER_POLICIES |= {"AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::CloudFront::Distribution"}
-OTHER_POLICIES |= {"AWS::CloudFront::OriginAccessControl", "AWS::CloudFront::ResponseHeadersPolicy"}
+OTHER_POLICIES = {
+    "AWS::ApiGateway::BasePathMapping",
+    "AWS::ApiGateway::DomainName",
+    "AWS::CloudFront::Distribution",
+    "AWS::CloudFront::OriginAccessControl",
+    "AWS::CloudFront::ResponseHeadersPolicy",
+    "AWS::S3::Bucket",
+    "AWS::S3::BucketPolicy",
+    "AWS::WAFv2::WebACLAssociation",
+}
+"""Types that need permissions beyond docs/deployer-policy.json, by docs/deploy.md."""
 
 
 def test_the_deployer_may_create_what_the_template_has() -> None:

@@ -41,12 +41,11 @@ def export(name: str, place: Place) -> str:
     """Return what a stage stores of the person with an e-mail address or a `sub`, as JSON; raises CommandError."""
     person = find(name, place)
     items = list(_items(place, person.sub))
-    groups = _groups(place, person)
     account = person.account and {
         "attributes": {attribute["Name"]: attribute["Value"] for attribute in person.account["Attributes"]},
         "created": str(person.account["UserCreateDate"]),
         "status": person.account["UserStatus"],
-        "groups": groups,
+        "groups": _groups(place, person.account["Username"]),
     }
     _require_something(name, place, person, items)
     return json.dumps({"account": account, "items": items}, indent=1, ensure_ascii=False)
@@ -108,12 +107,10 @@ def _require_something(name: str, place: Place, person: Person, items: list[Any]
         raise CommandError(message)
 
 
-def _groups(place: Place, person: Person) -> list[str]:
-    """Return the groups of a person, such as admin; a user can be in 100, which is more than a page has."""
-    if not person.account:
-        return []
+def _groups(place: Place, username: str) -> list[str]:
+    """Return the groups of an account, such as admin; it can be in 100, which is more than a page has."""
     pages = boto3.client("cognito-idp").get_paginator("admin_list_groups_for_user")
-    found = pages.paginate(UserPoolId=place.pool, Username=person.account["Username"])
+    found = pages.paginate(UserPoolId=place.pool, Username=username)
     return [group["GroupName"] for page in found for group in page["Groups"]]
 
 
